@@ -1,0 +1,49 @@
+# make demo and make test each work as the only command on a fresh clone: they make the environment they need.
+VENV ?= .venv
+PLAIN ?= .venv-plain
+BIN := $(VENV)/bin
+OUT ?= demo
+DEPENDENCIES := pyproject.toml constraints.txt scripts/make_environment.sh
+# One thread a process, since the tests run in as many processes as there are cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
+.PHONY: demo test check unit docs benchmark clean
+
+demo: $(VENV)/demo.ready
+	$(BIN)/aunet demo $(OUT)
+
+test: $(VENV)/dev.ready $(PLAIN)/plain.ready
+	AUNET_PLAIN=$(abspath $(PLAIN)) $(PYTEST)
+
+check: $(VENV)/dev.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/vulture
+	$(BIN)/typos
+	$(MAKE) docs
+	$(MAKE) unit
+
+unit: $(VENV)/dev.ready
+	$(PYTEST) -m "not slow and not data and not gpu"
+
+docs: $(VENV)/dev.ready
+	$(BIN)/zensical build --clean --strict
+
+clean:
+	rm -rf $(VENV) $(PLAIN) build dist site
+
+$(VENV)/demo.ready: $(DEPENDENCIES)
+	scripts/make_environment.sh $(VENV) train,demo
+	touch $@
+
+$(VENV)/dev.ready: $(DEPENDENCIES)
+	scripts/make_environment.sh $(VENV) train,demo,dev,docs
+	touch $@ $(VENV)/demo.ready
+
+# What `pip install aunet` gives: no PyTorch.
+$(PLAIN)/plain.ready: $(DEPENDENCIES)
+	scripts/make_environment.sh $(PLAIN)
+	touch $@

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Makes or completes a virtual environment with this package and the extras asked for.
+#   scripts/make_environment.sh FOLDER [EXTRAS]      e.g. .venv train,demo
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+folder=$1
+extras=${2:-}
+torch_version=2.13.0
+
+python=${PYTHON:-python3}
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "aunet needs Python 3.11 or newer, found $("$python" --version); set PYTHON to one" >&2
+    exit 2
+fi
+[ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
+pip() { "$folder/bin/python" -m pip --disable-pip-version-check "$@"; }
+
+# PyTorch's default build for Linux brings several GB of CUDA libraries, which a machine without a GPU can't use.
+if [[ $extras == *train* ]] && ! "$folder/bin/python" -c 'import torch' 2>/dev/null; then
+    if [ "$(uname)" = Linux ] && ! nvidia-smi >/dev/null 2>&1; then
+        pip install --quiet "torch==$torch_version+cpu" 2>/dev/null ||
+            pip install --quiet --find-links https://download.pytorch.org/whl/cpu/torch/ "torch==$torch_version+cpu"
+    else
+        pip install --quiet "torch==$torch_version"
+    fi
+fi
+pip install --quiet --constraint constraints.txt --editable ".${extras:+[$extras]}"
