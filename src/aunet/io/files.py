@@ -1,0 +1,157 @@
+"""Mammograms, masks and samples from whatever kind of file they are in."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from aunet.errors import ImageReadError, ReadError
+from aunet.io.dicom import read_dicom, read_dicom_mask, read_dicom_size
+from aunet.io.images import load_picture, read_picture_size
+from aunet.sample import Mammogram, Mask, Mask2D, Sample, Shape
+
+_ASPECT_TOLERANCE = 0.01
+_SPACING_TOLERANCE = 0.01
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file bears the mark of DICOM; its name does not count."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def read_mammogram(path: Path, *, allow_for_processing: bool = False) -> Mammogram:
+    """The mammogram in a file, DICOM or a picture, told apart by content.
+
+    Args:
+        path: DICOM, PNG, TIFF, JPEG or PGM. A picture is taken in presentation sense, with its values as they are.
+        allow_for_processing: Let a FOR PROCESSING image through, marked as such.
+
+    Returns:
+        Pixels on the source grid; a picture states no side, no view and no spacing.
+
+    Raises:
+        ImageReadError: The picture is constant.
+    """
+    if _opens_as_dicom(path):
+        return read_dicom(path, allow_for_processing=allow_for_processing)
+    picture = load_picture(path)
+    if int(picture.pixels.min()) == int(picture.pixels.max()):
+        msg = (
+            f"{path}: a constant picture, every pixel is {int(picture.pixels.min())}; get the original, or leave it out"
+        )
+        raise ImageReadError(msg)
+    return Mammogram(
+        image=picture.pixels.astype(np.float32), source=path, bits_stored=picture.bits, notes=picture.notes
+    )
+
+
+def read_size(path: Path) -> Shape:
+    """(rows, columns) that the file declares; no pixel is read.
+
+    Args:
+        path: DICOM, PNG, TIFF, JPEG or PGM.
+    """
+    return read_dicom_size(path) if _opens_as_dicom(path) else read_picture_size(path)
+
+
+def read_mask(path: Path) -> Mask:
+    """The mask in a file, DICOM or a picture.
+
+    Args:
+        path: Values 0 and 1, or 0 and the highest, are plain. Anything else is grey: what lies above half of its
+            maximum is mass, and a note says so.
+    """
+    notes: tuple[str, ...] = ()
+    if _opens_as_dicom(path):
+        pixels, highest = read_dicom_mask(path)
+    else:
+        picture = load_picture(path)
+        pixels, highest, notes = picture.pixels, 2**picture.bits - 1, picture.notes
+    maximum = int(pixels.max())
+    mask: Mask2D = pixels > maximum / 2
+    is_plain = maximum in {0, 1, 255, highest} and bool(np.all((pixels == 0) | (pixels == maximum)))
+    if not is_plain:
+        notes = (*notes, f"the mask is grey (up to {maximum}); what lies above half of its maximum is mass")
+    return Mask(mask, notes)
+
+
+def read_sample(sample: Sample, *, allow_for_processing: bool = False) -> tuple[Mammogram, Mask]:
+    """A sample's mammogram and its mask on the same grid.
+
+    Args:
+        sample: The row of a data set; without a mask path its mask is empty.
+        allow_for_processing: Let a FOR PROCESSING image through, marked as such.
+
+    Returns:
+        The mammogram, completed by the table's side, view and spacing where its file states none, and the mask, brought
+        to the mammogram's size where only its size differs; a note for each contradiction and repair.
+
+    Raises:
+        ReadError: One of the files can't be read, or the mask has another shape than the mammogram.
+    """
+    mammogram = _completed(read_mammogram(sample.image_path, allow_for_processing=allow_for_processing), sample)
+    if sample.mask_path is None:
+        return mammogram, Mask(np.zeros(mammogram.shape, dtype=np.bool_))
+    mask = read_mask(sample.mask_path)
+    if mask.pixels.shape == mammogram.shape:
+        return mammogram, mask
+    (rows, columns), (mask_rows, mask_columns) = mammogram.shape, mask.pixels.shape
+    if abs((mask_rows / mask_columns) / (rows / columns) - 1) > _ASPECT_TOLERANCE:
+        msg = (
+            f"{sample.mask_path}: a mask of {mask_rows} x {mask_columns} pixels, but its mammogram has "
+            f"{rows} x {columns}; give the mask that was drawn on it"
+        )
+        raise ReadError(msg)
+    note = f"the mask has {mask_rows} x {mask_columns} pixels; resized to {rows} x {columns} of the mammogram"
+    return mammogram, Mask(_resized(mask.pixels, mammogram.shape), (*mask.notes, note))
+
+
+def _opens_as_dicom(path: Path) -> bool:
+    """Whether the file is DICOM.
+
+    Raises:
+        ReadError: It can't be opened.
+    """
+    try:
+        return is_dicom(path)
+    except OSError as error:
+        msg = f"{path}: can't be opened ({error.strerror}); check path and permissions"
+        raise ReadError(msg) from error
+
+
+def _resized(mask: Mask2D, shape: Shape) -> Bool[np.ndarray, "rows columns"]:
+    """The mask on another grid over the same picture, each pixel from the nearest one."""
+    rows, columns = (
+        ((np.arange(size) + 0.5) * (before / size)).astype(np.int64)
+        for size, before in zip(shape, mask.shape, strict=True)
+    )
+    resized: Bool[np.ndarray, "rows columns"] = mask[np.ix_(rows, columns)]
+    return resized
+
+
+def _completed(mammogram: Mammogram, sample: Sample) -> Mammogram:
+    """The mammogram with what the table states and the file does not."""
+    notes = list(mammogram.notes)
+    for name in ("laterality", "view"):
+        in_file, in_table = getattr(mammogram, name), getattr(sample, name)
+        if in_file is not None and in_table is not None and in_file != in_table:
+            notes.append(f"{name} is {in_file} in the file and {in_table} in the table; the file's is used")
+    spacing_mm, spacing_source = mammogram.spacing_mm, mammogram.spacing_source
+    if spacing_mm is None and sample.spacing_mm is not None:
+        spacing_mm, spacing_source = sample.spacing_mm, "table"
+    elif spacing_mm is not None and sample.spacing_mm is not None:
+        ratios = [ours / theirs for ours, theirs in zip(spacing_mm, sample.spacing_mm, strict=True)]
+        if any(abs(ratio - 1) > _SPACING_TOLERANCE for ratio in ratios):
+            notes.append(
+                f"spacing is {spacing_mm} mm in the file and {sample.spacing_mm} in the table; the file's is used"
+            )
+    return dataclasses.replace(
+        mammogram,
+        laterality=mammogram.laterality or sample.laterality,
+        view=mammogram.view or sample.view,
+        spacing_mm=spacing_mm,
+        spacing_source=spacing_source,
+        notes=tuple(notes),
+    )
