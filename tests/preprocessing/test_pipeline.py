@@ -1,0 +1,188 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aunet.preprocessing.grid import Crop, Grid
+from aunet.preprocessing.pipeline import Preprocessing, prepare
+from aunet.sample import Image, Mask2D
+
+Draw = Callable[..., tuple[Image, Mask2D]]
+
+SMALL = Preprocessing(rows=64, columns=48)
+
+
+def test_left_and_right_film_become_the_same_picture(film: Draw) -> None:
+    left, _ = film(chest_wall="L")
+    right, _ = film(chest_wall="R")
+
+    from_left, from_right = prepare(left, SMALL), prepare(right, SMALL)
+
+    assert not from_left.grid.mirror.active
+    assert from_right.grid.mirror.active
+    assert np.allclose(from_left.image, from_right.image, atol=1e-4)
+
+
+def test_film_and_the_breast_alone_become_nearly_the_same_picture(film: Draw, breast_alone: Draw) -> None:
+    dirty, breast = film()
+    alone, _ = breast_alone()
+    box = prepare(dirty, SMALL).grid
+
+    of_film, of_breast = prepare(dirty, SMALL), box.to_model_image(alone * breast)
+
+    assert np.corrcoef(of_film.image[0].ravel(), of_breast.ravel())[0, 1] > 0.99
+
+
+def test_mask_of_a_mass_leads_back_to_its_place_on_the_right_breast(film: Draw) -> None:
+    image, _ = film(chest_wall="R")
+    mask = np.zeros(image.shape, dtype=bool)
+    mask[90:120, 110:140] = True
+
+    grid = prepare(image, SMALL).grid
+    returned = grid.to_source_mask(grid.to_model_mask(mask))
+
+    changed = np.argwhere(returned != mask)
+    reach_rows, reach_columns = grid.resize.before[0] / 64 / 2, grid.resize.before[1] / 48 / 2
+    edge_rows = np.minimum(abs(changed[:, 0] + 0.5 - 90), abs(changed[:, 0] + 0.5 - 120))
+    edge_columns = np.minimum(abs(changed[:, 1] + 0.5 - 110), abs(changed[:, 1] + 0.5 - 140))
+    assert returned.any()
+    assert ((edge_rows <= reach_rows + 1) | (edge_columns <= reach_columns + 1)).all()
+
+
+def test_default_crops_to_the_breast_and_stretches_it_over_the_grid(film: Draw) -> None:
+    image, breast = film()
+    rows, columns = np.nonzero(breast)
+
+    prepared = prepare(image, SMALL)
+
+    crop = prepared.grid.crop
+    assert abs(crop.top - rows.min()) <= 3
+    assert abs(crop.top + crop.rows - 1 - rows.max()) <= 3
+    assert abs(crop.left + crop.columns - 1 - columns.max()) <= 5
+    assert prepared.grid.pad.right == prepared.grid.pad.bottom == 0
+    assert prepared.image.shape == (3, 64, 48)
+    assert prepared.image.min() == 0
+    assert prepared.image.max() == pytest.approx(1)
+
+
+def test_padding_keeps_the_breast_in_proportion(film: Draw) -> None:
+    image, _ = film()
+
+    prepared = prepare(image, Preprocessing(rows=64, columns=64, fit="pad"))
+
+    height, width = prepared.grid.model_spacing_mm((1.0, 1.0))
+    assert height == pytest.approx(width)
+    assert prepared.grid.pad.right > 0
+    assert not prepared.image[:, :, -prepared.grid.pad.right * 64 // prepared.grid.resize.before[1] + 1 :].any()
+
+
+def test_rgb_channels_are_copies_of_grey(film: Draw) -> None:
+    image, _ = film()
+
+    rgb, grey = prepare(image, SMALL), prepare(image, replace(SMALL, channels=1))
+
+    assert grey.image.shape == (1, 64, 48)
+    assert all(np.array_equal(channel, grey.image[0]) for channel in rgb.image)
+
+
+def test_without_any_step_the_image_is_only_normalised() -> None:
+    image = np.random.default_rng(0).random((10, 12), dtype=np.float32)
+    plain = Preprocessing(rows=10, columns=12, crop=False, remove_artefacts=False, face_left=False, channels=1)
+
+    prepared = prepare(image, plain)
+
+    assert prepared.grid == Grid.of((10, 12))
+    assert np.allclose(prepared.intensity.invert(prepared.image[0]), image, atol=1e-6)
+
+
+def test_patch_is_cut_around_the_mass(film: Draw) -> None:
+    image, _ = film()
+    mask = np.zeros(image.shape, dtype=bool)
+    mask[90:110, 20:40] = True
+
+    prepared = prepare(image, replace(SMALL, patch_margin=0.2), mask=mask)
+
+    assert prepared.grid.crop == Crop(89, 19, 22, 22)
+
+
+def test_patch_without_a_mask_is_refused(film: Draw) -> None:
+    image, _ = film()
+
+    with pytest.raises(ValueError, match="need the reference mask"):
+        prepare(image, replace(SMALL, patch_margin=0.2))
+
+
+def test_image_without_a_breast_is_kept_with_a_note() -> None:
+    image = np.zeros((40, 40), dtype=np.float32)
+    image[10, 20] = image[30, 5] = 1
+
+    prepared = prepare(image, SMALL)
+
+    assert prepared.image.any()
+    assert "no breast was found" in prepared.notes[0]
+
+
+@pytest.mark.parametrize("intensity", ["min_max", "z_score", "percentile", "histogram"])
+def test_scaling_the_film_changes_nothing(film: Draw, intensity: str) -> None:
+    image, _ = film()
+    settings = Preprocessing.from_json(
+        json.dumps({"rows": 64, "columns": 48, "intensity": intensity, "reference_quantiles": [0.0, 0.5, 1.0]})
+    )
+
+    once, scaled = prepare(image, settings), prepare(image / 16, settings)
+
+    assert once.grid == scaled.grid
+    assert np.allclose(once.image, scaled.image, atol=1e-4)
+
+
+@given(
+    rows=st.integers(1, 999),
+    fit=st.sampled_from(["resize", "pad"]),
+    percentiles=st.tuples(st.floats(0, 40), st.floats(60, 100)),
+    margin=st.none() | st.floats(0, 2),
+    channels=st.sampled_from([1, 3]),
+)
+def test_settings_survive_json(
+    rows: int, fit: str, percentiles: tuple[float, float], margin: float | None, channels: int
+) -> None:
+    text = json.dumps({
+        "rows": rows,
+        "fit": fit,
+        "percentiles": percentiles,
+        "patch_margin": margin,
+        "channels": channels,
+    })
+
+    settings = Preprocessing.from_json(text)
+
+    assert Preprocessing.from_json(settings.to_json()) == settings
+    assert (settings.rows, settings.fit, settings.percentiles) == (rows, fit, percentiles)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"colour": 1}', "unknown preprocessing setting colour"),
+        ('{"fit": "squeeze"}', "fit is 'squeeze'"),
+        ('{"intensity": "gamma"}', "intensity is 'gamma'"),
+        ('{"channels": 2}', "channels is 2"),
+        ('{"rows": 0}', "needs at least 1 x 1"),
+        ('{"percentiles": [99.0, 1.0]}', "two ascending numbers"),
+        ('{"intensity": "histogram"}', "needs reference_quantiles"),
+        ('{"reference_quantiles": [1.0, 0.0]}', "ascending numbers"),
+        ('{"patch_margin": -0.1}', "gain in area"),
+        ('{"breast_level": 1.0}', "between 0 and 1"),
+        ("[]", "JSON object"),
+        ('{"rows": "many"}', "rows is 'many'"),
+        ('{"percentiles": 5}', "percentiles is 5"),
+        ('{"crop": 1}', "either true or false"),
+        ('{"breast_level": true}', "breast_level is True"),
+    ],
+)
+def test_settings_out_of_range_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Preprocessing.from_json(text)
