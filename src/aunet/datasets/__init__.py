@@ -1,0 +1,1 @@
+"""Data sets as they are on disk, their splits, and what was repaired or refused."""

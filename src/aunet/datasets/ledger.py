@@ -1,0 +1,62 @@
+"""The ledger: for each row of a data set's table, whether it was read, repaired or refused, and why."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+from aunet.io.aside import write_text
+
+Status = Literal["read", "repaired", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What became of one row of the table. It names files, never a patient."""
+
+    case: str
+    """Name of the image inside its data set; what the table holds in place of a path where that can't be used."""
+    status: Status
+    reason: str = ""
+    """Every repair, every reason to refuse and every remark, joined by "; "; empty where there is nothing to say."""
+    line: int = 0
+    """Line of the table, as a text editor counts: the header is line 1."""
+    n_masses: int | None = None
+    """Number of masses by the table; None where it says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One row for each row of the table, in the table's order, and remarks on the table as a whole."""
+
+    rows: tuple[LedgerRow, ...]
+    notes: tuple[str, ...] = ()
+    """What holds for the table as a whole (its delimiter, columns not used), one sentence each."""
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """Number of rows by status; their sum is the number of rows in the table."""
+        found = Counter(row.status for row in self.rows)
+        return {status: found[status] for status in get_args(Status)}
+
+    def write(self, folder: Path) -> None:
+        """Write `ledger.csv` (a line for each row) and `ledger.json` (counts, notes and rows).
+
+        Args:
+            folder: Where to write; made if it is missing.
+        """
+        write_text(folder / "ledger.csv", _as_csv(self.rows))
+        document = {"counts": self.counts, "notes": self.notes, "rows": [asdict(row) for row in self.rows]}
+        write_text(folder / "ledger.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def _as_csv(rows: Sequence[LedgerRow]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(LedgerRow)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()
