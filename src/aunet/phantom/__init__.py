@@ -1,0 +1,1 @@
+"""Synthetic mammograms: anatomy, masses, acquisition, and the files they are written to."""
