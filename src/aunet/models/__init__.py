@@ -1,0 +1,1 @@
+"""Networks, their parts, their checkpoints and their export."""

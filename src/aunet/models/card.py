@@ -1,0 +1,168 @@
+"""What a checkpoint says of itself: network, preprocessing, recipe, threshold, provenance."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from aunet.errors import CheckpointError
+
+FORMAT = 1
+CARD_KEY = "aunet.card"
+"""Name of the card among the metadata of a checkpoint or a bundle."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """Everything that fixes a network's shape."""
+
+    name: str = "aunet"
+    """One of `aunet.models.factory.NETWORK_NAMES`."""
+    in_channels: int = 3
+    classes: int = 2
+    """Background and mass."""
+    width: int = 64
+    """Channels of the first level; each of the four levels below has twice those of the level above."""
+    reduction: int = 16
+    """The paper's r: how far the channel attention of the AU block squeezes its channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is needed to use a trained network, and where it comes from."""
+
+    network: NetworkSettings
+    preprocessing: str
+    """JSON text of the preprocessing that the network was trained with."""
+    recipe: str
+    """TOML text of the recipe that trained it."""
+    threshold: float
+    """Probability from which a pixel counts as mass."""
+    versions: dict[str, str]
+    """Versions of the software that trained it."""
+    licence: str
+    data_source: str
+    trained: str
+    """ISO date."""
+    notes: str
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, rows, columns) of one prepared image.
+
+        Raises:
+            CheckpointError: The preprocessing names no rows and columns.
+        """
+        try:
+            settings = json.loads(self.preprocessing)
+            rows, columns = settings["rows"], settings["columns"]
+        except (ValueError, TypeError, KeyError) as error:
+            msg = f"the model card's preprocessing names no rows and columns: {self.preprocessing[:200]!r}"
+            raise CheckpointError(msg) from error
+        if not (type(rows) is int and type(columns) is int and rows > 0 and columns > 0):
+            msg = (
+                f"the model card's preprocessing has rows {rows!r} and columns {columns!r}; positive integers expected"
+            )
+            raise CheckpointError(msg)
+        return self.network.in_channels, rows, columns
+
+    def to_json(self) -> str:
+        """This card as JSON text, as it stands in a checkpoint and in an exported bundle."""
+        return json.dumps({"format": FORMAT} | asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "ModelCard":
+        """The card that a JSON text holds.
+
+        Args:
+            text: What `to_json` gave.
+
+        Returns:
+            The card.
+
+        Raises:
+            CheckpointError: The text is no JSON, or an entry is missing, unknown or of another type.
+        """
+        entries = _object(text)
+        version = entries.pop("format", None)
+        if version != FORMAT:
+            msg = f"model card of format {version!r}; this version of aunet reads format {FORMAT}"
+            raise CheckpointError(msg)
+        _require(entries, {field.name: field.type for field in fields(cls)}, where="model card")
+        network = entries.pop("network")
+        _require(network, {field.name: field.type for field in fields(NetworkSettings)}, where="model card, network")
+        threshold = float(entries.pop("threshold"))
+        if not 0 < threshold < 1:
+            msg = f"model card: the threshold is {threshold}; expected between 0 and 1"
+            raise CheckpointError(msg)
+        versions = {str(name): str(version) for name, version in entries.pop("versions").items()}
+        return cls(network=NetworkSettings(**network), threshold=threshold, versions=versions, **entries)
+
+
+def card_of(metadata: dict[str, str], *, path: Path) -> ModelCard:
+    """The card among the metadata of a checkpoint or a bundle.
+
+    Args:
+        metadata: The file's metadata.
+        path: The file, for messages.
+
+    Returns:
+        The card.
+
+    Raises:
+        CheckpointError: There is no card, or it is incomplete.
+    """
+    if CARD_KEY not in metadata:
+        msg = f"{path}: holds no model card, so it was not written by aunet; give a file of aunet train or aunet export"
+        raise CheckpointError(msg)
+    try:
+        return ModelCard.from_json(metadata[CARD_KEY])
+    except CheckpointError as error:
+        msg = f"{path}: {error}"
+        raise CheckpointError(msg) from error
+
+
+# JSON has one kind of number: a whole one is a fine float, but a boolean is no integer.
+_JSON_TYPES: dict[object, tuple[type, ...]] = {
+    str: (str,),
+    int: (int,),
+    float: (int, float),
+    dict[str, str]: (dict,),
+    NetworkSettings: (dict,),
+}
+
+
+def _object(text: str) -> dict[str, Any]:  # JSON values, checked one by one afterwards
+    """The JSON object in a text.
+
+    Raises:
+        CheckpointError: It is no JSON object.
+    """
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        msg = f"the model card is no JSON text: {error}"
+        raise CheckpointError(msg) from error
+    if not isinstance(entries, dict):
+        msg = f"the model card is a JSON {type(entries).__name__}; an object expected"
+        raise CheckpointError(msg)
+    return entries
+
+
+def _require(entries: dict[str, Any], expected: dict[str, object], *, where: str) -> None:
+    """Refuse missing entries, unknown ones, and values of another type.
+
+    Raises:
+        CheckpointError: There is one.
+    """
+    if missing := sorted(expected.keys() - entries.keys()):
+        msg = f"{where}: {', '.join(missing)} missing; the file is incomplete, train or export again"
+        raise CheckpointError(msg)
+    if unknown := sorted(entries.keys() - expected.keys()):
+        msg = f"{where}: unknown entries {', '.join(unknown)}; a later version of aunet may have written it"
+        raise CheckpointError(msg)
+    for name, kind in expected.items():
+        value = entries[name]
+        if isinstance(value, bool) or not isinstance(value, _JSON_TYPES[kind]):
+            msg = f"{where}: {name} is {value!r}; expected {getattr(kind, '__name__', kind)}"
+            raise CheckpointError(msg)

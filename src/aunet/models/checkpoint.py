@@ -1,0 +1,133 @@
+"""A trained network in one safetensors file: its weights, and the model card in the file's metadata."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from aunet.errors import CheckpointError
+from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings, card_of
+from aunet.models.factory import build_network
+
+DIGEST_KEY = "aunet.weights_sha256"
+# One entry only: safetensors writes several in any order, and equal networks should give equal files.
+ENTRY = "aunet"
+
+
+def save_checkpoint(path: Path, network: nn.Module, card: ModelCard) -> None:
+    """Write a network and its card as one file, whole or not at all.
+
+    Args:
+        path: The file to write; an existing one is replaced.
+        network: The network, on any device and in any memory format.
+        card: Its card.
+
+    Raises:
+        ValueError: The network is not the one that the card's settings build.
+    """
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if difference := _difference(weights, _expected(card.network)):
+        msg = f"the network is not the {card.network.name!r} that its card describes: {difference}"
+        raise ValueError(msg)
+    metadata = json.dumps({CARD_KEY: card.to_json(), DIGEST_KEY: _digest(weights)}, sort_keys=True)
+    content = save(weights, metadata={ENTRY: metadata})
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
+    """The network in a checkpoint, ready for use on the CPU, and its card.
+
+    Args:
+        path: A file that `save_checkpoint` wrote.
+
+    Returns:
+        The network in evaluation mode, and its card.
+
+    Raises:
+        CheckpointError: The file is damaged, of another kind, or its weights don't fit its card.
+    """
+    metadata = _metadata(path)
+    card = card_of(metadata, path=path)
+    try:
+        weights = load(path.read_bytes())
+        # Without memory behind the weights: a card from elsewhere may ask for any size.
+        expected = _expected(card.network)
+    except (SafetensorError, ValueError, RuntimeError, TypeError, OverflowError, KeyError, OSError) as error:
+        msg = f"{path}: the checkpoint can't be used ({error}); take another copy"
+        raise CheckpointError(msg) from error
+    if difference := _difference(weights, expected):
+        msg = f"{path}: its weights don't fit the network {card.network.name!r} of its model card: {difference}"
+        raise CheckpointError(msg)
+    if metadata.get(DIGEST_KEY) != _digest(weights):
+        msg = f"{path}: the weights are not those that were written; take another copy"
+        raise CheckpointError(msg)
+    with torch.device("meta"):
+        network = build_network(card.network)
+    network.load_state_dict(weights, assign=True)
+    return network.eval(), card
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card of a checkpoint, its weights left alone.
+
+    Args:
+        path: A file that `save_checkpoint` wrote.
+
+    Returns:
+        The card; a file that is damaged or of another kind is a `CheckpointError`.
+    """
+    return card_of(_metadata(path), path=path)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """What `save_checkpoint` wrote into the header of a safetensors file; empty for a file of others.
+
+    Raises:
+        CheckpointError: There is no such file, or it is no safetensors file.
+    """
+    if not path.is_file():
+        msg = f"{path}: no such checkpoint file"
+        raise CheckpointError(msg)
+    try:
+        with safe_open(path, framework="np") as opened:
+            entry = json.loads((opened.metadata() or {}).get(ENTRY, "{}"))
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        msg = f"{path}: not a whole safetensors file ({error}); give a checkpoint of aunet train, or take another copy"
+        raise CheckpointError(msg) from error
+    return {key: str(value) for key, value in entry.items()} if isinstance(entry, dict) else {}
+
+
+def _expected(settings: NetworkSettings) -> dict[str, Tensor]:
+    """Weights of the network that settings describe, without memory behind them."""
+    with torch.device("meta"):
+        return build_network(settings).state_dict()
+
+
+def _difference(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> str:
+    """The first difference in names, shapes or types, in words; "" where there is none."""
+    for name in sorted(weights.keys() ^ expected.keys()):
+        return f"{name} is {'missing' if name in expected else 'not part of it'}"
+    for name, tensor in weights.items():
+        found, wanted = (tuple(tensor.shape), tensor.dtype), (tuple(expected[name].shape), expected[name].dtype)
+        if found != wanted:
+            return f"{name} is {found[1]} {found[0]} where {wanted[1]} {wanted[0]} is expected"
+    return ""
+
+
+def _digest(weights: dict[str, Tensor]) -> str:
+    """SHA-256 of all weights in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].numpy().tobytes())
+    return digest.hexdigest()

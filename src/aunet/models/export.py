@@ -1,0 +1,161 @@
+"""From a checkpoint to a bundle that needs no PyTorch: one ONNX file with model card and parity proof inside."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from aunet.errors import CheckpointError
+from aunet.models.card import CARD_KEY
+from aunet.models.checkpoint import load_checkpoint
+from aunet.models.encoder_decoder import mass_probability
+from aunet.models.parity import (
+    BATCHES,
+    PARITY_KEY,
+    Images,
+    Parity,
+    Probabilities,
+    agreement,
+    on_lattice,
+    parity_images,
+)
+
+INPUT = "images"
+OUTPUT = "probability"
+
+logger = logging.getLogger(__name__)
+
+
+def export_onnx(checkpoint: Path, out: Path) -> Parity:
+    """Write a checkpoint as an ONNX bundle, whole or not at all.
+
+    The graph takes prepared images (b c h w), b free, and gives the probability of mass (b h w). ONNX Runtime has to
+    agree with PyTorch on the images of `parity_images` before anything is written.
+
+    Args:
+        checkpoint: A file that `save_checkpoint` wrote.
+        out: The file to write, ending in ".onnx"; an existing one is replaced.
+
+    Returns:
+        The proof, as it stands in the bundle.
+
+    Raises:
+        ValueError: The file to write doesn't end in ".onnx".
+        CheckpointError: The checkpoint can't be used, or ONNX Runtime doesn't agree with PyTorch.
+    """
+    if out.suffix != ".onnx":
+        msg = f"{out}: a bundle's name ends in .onnx; take {out.with_suffix('.onnx').name}"
+        raise ValueError(msg)
+    network, card = load_checkpoint(checkpoint)
+    images = parity_images(card.input_shape)
+    try:
+        model = _graph(network, images)
+    except (RuntimeError, ValueError, torch.onnx.OnnxExporterError) as error:
+        msg = f"{checkpoint}: PyTorch can't export it with images of {card.input_shape}: {error}"
+        raise CheckpointError(msg) from error
+    expected, found = _by_pytorch(network, images), _by_onnxruntime(model, images)
+    parity = Parity(
+        agreement=agreement(expected, found, threshold=card.threshold),
+        lowest=float(expected.min()),
+        highest=float(expected.max()),
+        samples=on_lattice(expected),
+        mass_pixels=tuple(int(count) for count in (expected >= card.threshold).sum(axis=(1, 2))),
+        versions={library.__name__: library.__version__ for library in (torch, onnx, onnxruntime)},
+    )
+    if complaint := parity.agreement.complaint():
+        msg = f"{checkpoint}: ONNX Runtime doesn't agree with PyTorch: {complaint}; nothing was written"
+        raise CheckpointError(msg)
+    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), PARITY_KEY: parity.to_json()})
+    _write(model, out)
+    return parity
+
+
+class _MassProbability(nn.Module):
+    """A network with the softmax after it, so that the bundle's output needs no explanation."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
+        """Probability of mass."""
+        return mass_probability(self.network(images))
+
+
+def _graph(network: nn.Module, images: Images) -> onnx.ModelProto:
+    """The network as an ONNX model with a free batch axis."""
+    with _quiet_exporter():
+        # Typed as perhaps None: that is for exports straight to a file.
+        program = cast(
+            "torch.onnx.ONNXProgram",
+            torch.onnx.export(
+                _MassProbability(network).eval(),
+                (torch.from_numpy(images[BATCHES[0]]),),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            ),
+        )
+    model: onnx.ModelProto = program.model_proto
+    _strip(model)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Take out the exporter's notes: they hold stack traces with the paths of this machine."""
+    graph = model.graph
+    for part in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output, graph, model):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Hold back what PyTorch's exporter says about itself: torchvision is not there, its own use of pytrees is old."""
+    exporter_logger = logging.getLogger("torch.onnx")
+    level = exporter_logger.level
+    exporter_logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, message=r".*LeafSpec")
+            yield
+    finally:
+        exporter_logger.setLevel(level)
+
+
+def _by_pytorch(network: nn.Module, images: Images) -> Probabilities:
+    """Probabilities by PyTorch on the CPU."""
+    with torch.inference_mode():
+        batches = [mass_probability(network(torch.from_numpy(images[batch]))).numpy() for batch in BATCHES]
+    return np.concatenate(batches)
+
+
+def _by_onnxruntime(model: onnx.ModelProto, images: Images) -> Probabilities:
+    """Probabilities by ONNX Runtime on the CPU."""
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run([OUTPUT], {INPUT: images[batch]})[0] for batch in BATCHES])
+
+
+def _write(model: onnx.ModelProto, out: Path) -> None:
+    """Write a model aside, then rename it."""
+    aside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(model.SerializeToString())
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
+    logger.info("wrote %s, %d bytes", out, out.stat().st_size)

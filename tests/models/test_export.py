@@ -1,0 +1,146 @@
+"""The exported graph, and when it is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from aunet.errors import CheckpointError
+from aunet.models import export
+from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings
+from aunet.models.checkpoint import save_checkpoint
+from aunet.models.export import export_onnx
+from aunet.models.factory import build_network
+from aunet.models.parity import PARITY_KEY, Images, Parity, Probabilities
+
+
+def write_checkpoint(path: Path, *, name: str = "aunet", size: str = '"rows": 32, "columns": 48') -> ModelCard:
+    """A small network with moved running statistics."""
+    settings = NetworkSettings(name=name, in_channels=1, width=2, reduction=2)
+    generator = torch.Generator().manual_seed(1)
+    network = build_network(settings, generator=generator)
+    network(torch.rand(2, 1, 32, 48, generator=generator))
+    card = ModelCard(
+        network=settings,
+        preprocessing="{" + size + "}",
+        recipe="",
+        threshold=0.5,
+        versions={},
+        licence="Apache-2.0",
+        data_source="phantoms",
+        trained="2026-01-01",
+        notes="",
+    )
+    save_checkpoint(path, network, card)
+    return card
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCard, Parity, Path]:
+    folder = tmp_path_factory.mktemp("export")
+    card = write_checkpoint(folder / "tiny.safetensors")
+    return card, export_onnx(folder / "tiny.safetensors", folder / "tiny.onnx"), folder / "tiny.onnx"
+
+
+def test_the_bundle_is_one_file_that_onnx_finds_in_order(exported: tuple[ModelCard, Parity, Path]) -> None:
+    _, _, path = exported
+
+    onnx.checker.check_model(path, full_check=True)
+
+    assert sorted(file.name for file in path.parent.iterdir()) == ["tiny.onnx", "tiny.safetensors"]
+
+
+def test_the_batch_axis_is_free_and_the_others_are_fixed(exported: tuple[ModelCard, Parity, Path]) -> None:
+    graph = onnx.load(exported[2]).graph
+
+    shapes = [
+        [dimension.dim_param or dimension.dim_value for dimension in end.type.tensor_type.shape.dim]
+        for end in (*graph.input, *graph.output)
+    ]
+    assert shapes == [["batch", 1, 32, 48], ["batch", 32, 48]]
+
+
+def test_the_metadata_hold_card_and_proof(exported: tuple[ModelCard, Parity, Path]) -> None:
+    card, parity, path = exported
+
+    metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+    assert ModelCard.from_json(metadata[CARD_KEY]) == card
+    assert metadata[PARITY_KEY] == parity.to_json()
+
+
+def test_no_path_of_this_machine_is_in_the_bundle(exported: tuple[ModelCard, Parity, Path]) -> None:
+    content = exported[2].read_bytes()
+
+    assert b".py" not in content
+    assert str(Path(export.__file__).parent).encode() not in content
+
+
+def test_the_proof_says_what_was_compared(exported: tuple[ModelCard, Parity, Path]) -> None:
+    parity = exported[1]
+
+    assert parity.agreement.max_difference < 1e-5
+    assert parity.agreement.differing_share == 0
+    assert parity.lowest < parity.highest
+    assert parity.samples.shape == (4, 16, 16)
+    assert set(parity.versions) == {"torch", "onnx", "onnxruntime"}
+
+
+def shifted(found: Probabilities) -> Probabilities:
+    return found + np.float32(2e-4)
+
+
+def without_a_number(found: Probabilities) -> Probabilities:
+    return np.where(found == found.max(), np.float32(np.nan), found)
+
+
+def with_the_last_batch_wrong(found: Probabilities) -> Probabilities:
+    return np.concatenate([found[:3], found[:1]])
+
+
+@pytest.mark.parametrize("wrong", [shifted, without_a_number, with_the_last_batch_wrong])
+def test_a_graph_that_does_not_agree_is_not_written(
+    exported: tuple[ModelCard, Parity, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: Callable[[Probabilities], Probabilities],
+) -> None:
+    checkpoint, graph = exported[2].with_suffix(".safetensors"), onnx.load(exported[2])
+    by_onnxruntime = export._by_onnxruntime
+
+    def wrongly(model: onnx.ModelProto, images: Images) -> Probabilities:
+        return wrong(by_onnxruntime(model, images))
+
+    monkeypatch.setattr(export, "_graph", lambda *_: graph)
+    monkeypatch.setattr(export, "_by_onnxruntime", wrongly)
+
+    with pytest.raises(CheckpointError, match=r"doesn't agree with PyTorch: .*difference.*nothing was written"):
+        export_onnx(checkpoint, tmp_path / "tiny.onnx")
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_backbone_is_exported_too(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "tiny.safetensors", name="basic-res")
+
+    parity = export_onnx(tmp_path / "tiny.safetensors", tmp_path / "tiny.onnx")
+
+    assert not parity.agreement.complaint()
+
+
+@pytest.mark.parametrize(
+    ("size", "message"), [('"rows": 32, "columns": 40', "multiples of 16"), ('"rows": 32', "rows and columns")]
+)
+def test_a_card_with_an_impossible_size_is_refused(tmp_path: Path, size: str, message: str) -> None:
+    write_checkpoint(tmp_path / "tiny.safetensors", size=size)
+
+    with pytest.raises(CheckpointError, match=message):
+        export_onnx(tmp_path / "tiny.safetensors", tmp_path / "tiny.onnx")
+
+
+def test_another_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"ends in \.onnx; take tiny\.onnx"):
+        export_onnx(tmp_path / "tiny.safetensors", tmp_path / "tiny.pb")
