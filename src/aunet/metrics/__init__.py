@@ -1,0 +1,1 @@
+"""Measures of a predicted mask against a reference mask."""
