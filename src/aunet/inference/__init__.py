@@ -1,0 +1,1 @@
+"""From a mammogram to its masses, with a checkpoint or an exported bundle."""

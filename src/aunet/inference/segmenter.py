@@ -1,0 +1,221 @@
+"""From a mammogram to the masses on its own pixels, with a checkpoint or an exported bundle."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cc3d
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from aunet.errors import CheckpointError
+from aunet.inference.backends.backend import Backend, Images, Probabilities
+from aunet.inference.backends.onnxruntime import OnnxBackend
+from aunet.inference.masses import Mass, find_masses
+from aunet.io.aside import digest
+from aunet.models.card import ModelCard
+from aunet.preprocessing.grid import Grid
+from aunet.preprocessing.pipeline import Prepared, Preprocessing, prepare
+from aunet.sample import Mammogram, Mask2D
+
+# On another grid than the mask beside it; `sample.Probability` would have to share its size.
+ModelProbability = Float32[np.ndarray, "model_h model_w"]
+ModelMask = Bool[np.ndarray, "model_h model_w"]
+
+_SAFETENSORS_LENGTH_BYTES = 8
+_TRAIN_EXTRA_MODULES = frozenset({"torch", "safetensors"})
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """The masses of one mammogram."""
+
+    mask: Mask2D
+    """On the source grid."""
+    probability: ModelProbability
+    """On the model grid."""
+    grid: Grid
+    masses: tuple[Mass, ...]
+    """Measured on the source grid, by the first pixel of each in reading order."""
+    notes: tuple[str, ...] = ()
+    """What preprocessing could not do as asked, one sentence each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segmenter:
+    """A loaded network with its own preprocessing and threshold."""
+
+    backend: Backend
+    preprocessing: Preprocessing
+    weights_sha256: str = ""
+    """SHA-256 of the weights' file; "" where there is none."""
+
+    @classmethod
+    def of(cls, backend: Backend, *, weights_sha256: str = "") -> "Segmenter":
+        """A segmenter that runs a given backend.
+
+        Args:
+            backend: What runs the network.
+            weights_sha256: SHA-256 of the file it was read from.
+
+        Returns:
+            The segmenter.
+
+        Raises:
+            CheckpointError: The card's preprocessing is not of this version.
+        """
+        try:
+            preprocessing = Preprocessing.from_json(backend.card.preprocessing)
+        except ValueError as error:
+            msg = f"the model card's preprocessing can't be used: {error}; it may come from another version of aunet"
+            raise CheckpointError(msg) from error
+        return cls(backend, preprocessing, weights_sha256)
+
+    @classmethod
+    def load(cls, weights: Path, *, device: str = "auto", threads: int | None = None) -> "Segmenter":
+        """The segmenter in a file; its content decides what runs it, not its name.
+
+        Args:
+            weights: A checkpoint of `aunet train` (needs PyTorch) or a bundle of `aunet export` (needs none).
+            device: `auto`, `cpu`, or a device of PyTorch such as `cuda` for a checkpoint.
+            threads: Processor threads for a bundle; None takes all.
+
+        Returns:
+            The segmenter.
+
+        Raises:
+            CheckpointError: The file is missing, is neither of the two, or is a bundle and the device not a processor.
+        """
+        if not weights.is_file():
+            msg = f"{weights}: no such file; give a checkpoint of aunet train or a bundle of aunet export"
+            raise CheckpointError(msg)
+        is_torch = is_checkpoint(weights)
+        if not (is_torch or _may_be_bundle(weights)):
+            msg = f"{weights}: neither a checkpoint (safetensors) nor a bundle (ONNX); give one of the two"
+            raise CheckpointError(msg)
+        if not is_torch and device not in {"auto", "cpu"}:
+            msg = f"{weights}: is a bundle, which runs on the processor, but the device is {device!r}; leave it out"
+            raise CheckpointError(msg)
+        # The digest of 300 MB takes as long as a third of loading them; meanwhile is free.
+        with ThreadPoolExecutor(1) as meanwhile:
+            sha256 = meanwhile.submit(digest, weights)
+            backend = _torch_backend(weights, device=device) if is_torch else OnnxBackend(weights, threads=threads)
+            return cls.of(backend, weights_sha256=sha256.result())
+
+    @property
+    def card(self) -> ModelCard:
+        """What the weights say of themselves."""
+        return self.backend.card
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a pixel counts as mass."""
+        return self.card.threshold
+
+    def probability(self, images: Images) -> Probabilities:
+        """Probability of mass, model grid.
+
+        Args:
+            images: Prepared images, each the `image` of a `Prepared`.
+
+        Returns:
+            Values in [0, 1].
+        """
+        return self.backend.probability(images)
+
+    def prepare(self, mammogram: Mammogram) -> Prepared:
+        """The network's input made from a mammogram, as in training.
+
+        Args:
+            mammogram: What was read.
+
+        Returns:
+            The input and the way back.
+        """
+        return prepare(mammogram.image, self.preprocessing)
+
+    def finish(self, mammogram: Mammogram, prepared: Prepared, probability: ModelProbability) -> Segmentation:
+        """The masses on the source grid, from the probability on the model grid.
+
+        The probability goes back to the source pixels, bilinear between model pixel centres, and is cut at the
+        threshold there, so that outlines are smooth and lengths not multiples of a model pixel. A region so small that
+        no source pixel reaches the threshold comes back as the model pixels that do: none is lost on the way.
+
+        Args:
+            mammogram: What was read.
+            prepared: What `prepare` gave.
+            probability: What `probability` gave for it.
+
+        Returns:
+            Mask, probability and masses.
+        """
+        at_source = prepared.grid.to_source_probability(probability)
+        mask = at_source >= self.threshold
+        mask |= _vanished(mask, probability >= self.threshold, prepared.grid)
+        masses = find_masses(mask, at_source, spacing_mm=mammogram.spacing_mm)
+        return Segmentation(mask, probability, prepared.grid, masses, prepared.notes)
+
+    def segment(self, mammogram: Mammogram) -> Segmentation:
+        """The masses of one mammogram.
+
+        Args:
+            mammogram: What was read.
+
+        Returns:
+            Mask, probability and masses.
+        """
+        prepared = self.prepare(mammogram)
+        return self.finish(mammogram, prepared, self.probability(prepared.image[np.newaxis])[0])
+
+
+def is_checkpoint(weights: Path) -> bool:
+    """Whether a file is in the safetensors format: the length of a JSON header, then that header.
+
+    Args:
+        weights: An existing file.
+
+    Returns:
+        True for safetensors.
+    """
+    with weights.open("rb") as file:
+        start = file.read(_SAFETENSORS_LENGTH_BYTES + 1)
+    length = int.from_bytes(start[:_SAFETENSORS_LENGTH_BYTES], "little")
+    return start[_SAFETENSORS_LENGTH_BYTES:] == b"{" and length <= weights.stat().st_size - _SAFETENSORS_LENGTH_BYTES
+
+
+def _may_be_bundle(weights: Path) -> bool:
+    """Whether a file starts as ONNX models do: field 1, the version of the format, as a small integer."""
+    with weights.open("rb") as file:
+        start = file.read(2)
+    return len(start) == 2 and start[0] == 0x08 and 0 < start[1] < 0x80
+
+
+def _torch_backend(weights: Path, *, device: str) -> Backend:
+    """The backend that runs a checkpoint.
+
+    Raises:
+        CheckpointError: PyTorch is not installed.
+        ModuleNotFoundError: Something else is not.
+    """
+    try:
+        # Inside the function, as nowhere else: using a bundle must need no PyTorch, neither installed nor imported.
+        from aunet.inference.backends.torch import TorchBackend  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        if error.name not in _TRAIN_EXTRA_MODULES:
+            raise
+        msg = (
+            f"{weights}: a checkpoint runs on PyTorch, which is not installed; pip install 'aunet[train]', "
+            "or have it exported once by aunet export and give the bundle"
+        )
+        raise CheckpointError(msg) from error
+    return TorchBackend(weights, device)
+
+
+def _vanished(mask: Mask2D, found: ModelMask, grid: Grid) -> Mask2D:
+    """Those regions of a model mask that have no pixel in a source mask, on the source grid."""
+    labels, count = cc3d.connected_components(found.view(np.uint8), connectivity=8, return_N=True)
+    if count == 0:
+        return np.zeros_like(mask)
+    is_covered = grid.to_model_image(mask.astype(np.float32)) > 0
+    lost = found & ~np.isin(labels, np.unique(labels[is_covered & found]))
+    return grid.to_source_mask(lost) if lost.any() else np.zeros_like(mask)

@@ -1,0 +1,457 @@
+"""Many files at once, with a stand-in for the network that takes brightness for probability."""
+
+import csv
+import json
+import logging
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from aunet.errors import CheckpointError, WriteError
+from aunet.inference import batch
+from aunet.inference.batch import BatchReport, Options, segment_files
+from aunet.inference.results import Result
+from aunet.inference.segmenter import Segmenter
+from aunet.io.files import read_mammogram
+from aunet.io.images import write_png
+from aunet.models.card import ModelCard, NetworkSettings
+from aunet.preprocessing.pipeline import Preprocessing
+from aunet.sample import Mammogram
+
+SETTINGS = Preprocessing(rows=64, columns=48, channels=1)
+PATIENT = ("Vonderhofen^Xaviera", "PID-90210", "19390517")
+
+
+class BrightIsMass:
+    """A backend that counts its calls and takes brightness for probability."""
+
+    def __init__(self, settings: Preprocessing = SETTINGS) -> None:
+        self.card = ModelCard(
+            network=NetworkSettings(in_channels=settings.channels),
+            preprocessing=settings.to_json(),
+            recipe="",
+            threshold=0.8,
+            versions={"aunet": "0.1.0"},
+            licence="none",
+            data_source="none",
+            trained="2020-01-01",
+            notes="",
+        )
+        self.calls = 0
+
+    def probability(self, images: np.ndarray) -> np.ndarray:
+        self.calls += 1
+        return np.asarray(images.mean(axis=1), dtype=np.float32)
+
+
+def segmenter(backend: BrightIsMass | None = None, *, weights: str = "a1") -> Segmenter:
+    return Segmenter.of(backend or BrightIsMass(), weights_sha256=weights * 32)
+
+
+def pixels(*, mass_row: int = 90) -> np.ndarray:
+    """A breast on the left edge with one bright rectangle, 200 x 150, 12 bits."""
+    row, column = np.mgrid[:200, :150]
+    image = np.where((row - 100) ** 2 + column**2 < 85**2, 1000, 0).astype(np.uint16)
+    image[mass_row : mass_row + 24, 30:60] = 4000
+    return image
+
+
+def write_film(path: Path, image: np.ndarray | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PillowImage.fromarray(pixels() if image is None else image).save(path)
+    return path
+
+
+def write_dicom(path: Path, image: np.ndarray | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = pixels() if image is None else image
+    dataset = Dataset()
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
+    dataset.SOPInstanceUID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = (generate_uid() for _ in range(3))
+    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = PATIENT
+    dataset.Modality, dataset.PresentationIntentType = "MG", "FOR PRESENTATION"
+    dataset.ImageLaterality, dataset.ViewPosition = "L", "CC"
+    dataset.ImagerPixelSpacing = [0.1, 0.1]
+    dataset.Rows, dataset.Columns = image.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    dataset.PixelData = image.tobytes()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def rows_of(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "results.csv").open(newline="") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+def by_name(report: BatchReport) -> dict[str, Result]:
+    return {result.name: result for result in report.results}
+
+
+def test_a_dicom_file_gets_mask_overlay_seg_and_a_row(tmp_path: Path) -> None:
+    film = write_dicom(tmp_path / "in" / "film.dcm")
+    out = tmp_path / "out"
+
+    (result,) = segment_files([film], segmenter(), out).results
+
+    mask = np.asarray(PillowImage.open(out / "masks/film.png"))
+    row, column = (int(places.mean()) for places in np.nonzero(mask))
+    assert mask.shape == (200, 150)
+    assert set(np.unique(mask)) == {0, 255}
+    assert (abs(row - 101) <= 2, abs(column - 44) <= 2) == (True, True)
+    assert np.asarray(PillowImage.open(out / "overlays/film.png")).shape == (200, 150, 3)
+    assert dcmread(out / "seg/film.dcm").Modality == "SEG"
+    (mass,) = result.masses
+    assert mass.area_px == (mask > 0).sum()
+    assert mass.area_mm2 == pytest.approx(mass.area_px * 0.01)
+    row_of = rows_of(out)["film"]
+    assert (row_of["status"], row_of["laterality"], row_of["view"], row_of["n_masses"]) == ("segmented", "L", "CC", "1")
+    assert row_of["area_px"] == str(mass.area_px)
+
+
+def test_a_picture_gets_no_seg_and_nothing_in_millimetres(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "in" / "film.png")
+
+    (result,) = segment_files([film], segmenter(), tmp_path / "out").results
+
+    assert result.seg == ""
+    assert not (tmp_path / "out" / "seg").exists()
+    assert result.masses[0].area_mm2 is None
+    assert result.masses[0].diameter_mm is None
+
+
+def test_without_a_mass_there_is_a_note_and_no_seg(tmp_path: Path) -> None:
+    settings = Preprocessing(rows=64, columns=48, channels=1, intensity="z_score")
+    backend = BrightIsMass(settings)
+    backend.probability = lambda images: np.zeros((len(images), 64, 48), np.float32)  # type: ignore[method-assign]  # no mass anywhere
+
+    (result,) = segment_files([write_dicom(tmp_path / "film.dcm")], segmenter(backend), tmp_path / "out").results
+
+    assert result.status == "segmented"
+    assert batch.NO_MASS_NOTE in result.notes
+    assert result.seg == ""
+    assert not np.asarray(PillowImage.open(tmp_path / "out" / result.mask)).any()
+
+
+def test_a_bad_file_changes_nothing_for_the_others(tmp_path: Path) -> None:
+    for number in range(4):
+        write_dicom(tmp_path / "in" / f"{number}.dcm", pixels(mass_row=60 + 10 * number))
+    without = by_name(segment_files([tmp_path / "in"], segmenter(), tmp_path / "without"))
+    (tmp_path / "in" / "1_bad.dcm").write_bytes((tmp_path / "in" / "1.dcm").read_bytes()[:3000])
+    (tmp_path / "in" / "2_bad.png").write_bytes(b"no picture")
+
+    report = segment_files([tmp_path / "in", tmp_path / "missing.dcm"], segmenter(), tmp_path / "out")
+
+    found = by_name(report)
+    assert {name: found[name] for name in without} == without
+    assert {result.name for result in report.failed} == {"1_bad", "2_bad", "missing"}
+    for name in ("1_bad", "2_bad", "missing"):
+        assert f"{name}." in found[name].error
+        assert rows_of(tmp_path / "out")[name]["status"] == "failed"
+    for name in without:
+        for kind in ("masks", "overlays"):
+            file = f"{kind}/{name}.png"
+            assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "without" / file).read_bytes()
+
+
+def test_an_error_inside_the_network_is_the_row_s_error(tmp_path: Path) -> None:
+    class Fragile(BrightIsMass):
+        def probability(self, images: np.ndarray) -> np.ndarray:
+            if self.calls == 1:
+                self.calls += 1
+                msg = f"can't work on {PATIENT[0]}"
+                raise RuntimeError(msg)
+            return super().probability(images)
+
+    for number in range(3):
+        write_dicom(tmp_path / "in" / f"{number}.dcm")
+
+    report = segment_files([tmp_path / "in"], segmenter(Fragile()), tmp_path / "out")
+
+    (failed,) = report.failed
+    assert failed.name == "1"
+    assert "unexpected RuntimeError in test_batch.py" in failed.error
+    assert PATIENT[0] not in failed.error
+
+
+def test_a_second_run_does_only_what_is_missing(tmp_path: Path) -> None:
+    for number in range(3):
+        write_dicom(tmp_path / "in" / f"{number}.dcm")
+    out, backend = tmp_path / "out", BrightIsMass()
+    first = segment_files([tmp_path / "in"], segmenter(backend), out)
+    (out / "seg" / "1.dcm").unlink()
+    write_dicom(tmp_path / "in" / "3.dcm")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+
+    second = segment_files([tmp_path / "in"], segmenter(backend), out)
+
+    after = {path.relative_to(out).as_posix(): path.stat().st_mtime_ns for path in before}
+    changed = {name for name, time in after.items() if time != before[out / name]}
+    assert (first.n_reused, second.n_reused) == (0, 2)
+    assert backend.calls == 3 + 2
+    assert changed == {"masks/1.png", "overlays/1.png", "results.csv", "results.json"}
+    assert (out / "seg" / "1.dcm").is_file()
+    assert list(rows_of(out)) == ["0", "1", "2", "3"]
+
+
+def test_a_file_that_failed_is_tried_again(tmp_path: Path) -> None:
+    film = tmp_path / "in" / "film.png"
+    film.parent.mkdir()
+    film.write_bytes(b"half a picture")
+    first = segment_files([film], segmenter(), tmp_path / "out")
+    write_film(film)
+
+    second = segment_files([film], segmenter(), tmp_path / "out")
+
+    assert [report.results[0].status for report in (first, second)] == ["failed", "segmented"]
+
+
+def test_changed_pixels_other_weights_and_other_options_are_computed_anew(tmp_path: Path) -> None:
+    film, out, backend = tmp_path / "film.dcm", tmp_path / "out", BrightIsMass()
+    write_dicom(film)
+    segment_files([film], segmenter(backend), out)
+
+    write_dicom(film, pixels(mass_row=60))
+    moved = segment_files([film], segmenter(backend), out).results[0].masses[0]
+    segment_files([film], segmenter(backend, weights="b2"), out)
+    segment_files([film], segmenter(backend, weights="b2"), out, options=Options(viewer_geometry=True))
+
+    assert backend.calls == 4
+    assert moved.box[0] < 70
+    assert "FrameOfReferenceUID" in dcmread(out / "seg/film.dcm")
+
+
+def test_what_no_longer_belongs_to_a_result_is_removed(tmp_path: Path) -> None:
+    film, out = tmp_path / "film.dcm", tmp_path / "out"
+    write_dicom(film)
+    segment_files([film], segmenter(), out)
+    film.write_bytes(film.read_bytes()[:2000])
+
+    segment_files([film], segmenter(), out)
+
+    left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert left == {"records/film.json", "results.csv", "results.json"}
+
+
+def test_a_run_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
+    for number in range(12):
+        write_film(tmp_path / "in" / f"{number:02}.png")
+    out, backend = tmp_path / "out", BrightIsMass()
+
+    def cut_off(done: int, _: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segment_files([tmp_path / "in"], segmenter(backend), out, on_progress=cut_off)
+    calls_before = backend.calls
+    report = segment_files([tmp_path / "in"], segmenter(backend), out)
+
+    assert 3 <= report.n_reused <= calls_before < 12
+    assert backend.calls == calls_before + 12 - report.n_reused
+    assert len(rows_of(out)) == 12
+
+
+def test_no_more_than_a_handful_of_images_are_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(30):
+        write_film(tmp_path / "in" / f"{number:02}.png")
+    started, lock, ahead = [0], threading.Lock(), []
+
+    def counted(path: Path, *, allow_for_processing: bool = False) -> Mammogram:
+        with lock:
+            started[0] += 1
+        return read_mammogram(path, allow_for_processing=allow_for_processing)
+
+    monkeypatch.setattr(batch, "read_mammogram", counted)
+
+    def on_progress(done: int, _: int) -> None:
+        ahead.append(started[0] - done)
+
+    segment_files([tmp_path / "in"], segmenter(), tmp_path / "out", options=Options(readers=2), on_progress=on_progress)
+
+    assert len(ahead) == 30
+    assert 1 <= max(ahead) <= 5
+
+
+def test_reading_computing_and_writing_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        write_film(tmp_path / "in" / f"{number}.png")
+    third_is_read, second_is_computed = threading.Event(), threading.Event()
+    seen: dict[str, bool] = {}
+
+    class Waiting(BrightIsMass):
+        def probability(self, images: np.ndarray) -> np.ndarray:
+            self.calls += 1
+            if self.calls == 1:
+                seen["reading while computing"] = third_is_read.wait(timeout=20)
+            if self.calls == 2:
+                second_is_computed.set()
+            return np.asarray(images.mean(axis=1), dtype=np.float32)
+
+    def read(path: Path, *, allow_for_processing: bool = False) -> Mammogram:
+        if path.name == "2.png":
+            third_is_read.set()
+        return read_mammogram(path, allow_for_processing=allow_for_processing)
+
+    def write(path: Path, pixels: np.ndarray) -> None:
+        if path.parts[-2:] == ("masks", "0.png"):
+            seen["computing while writing"] = second_is_computed.wait(timeout=20)
+        write_png(path, pixels)
+
+    monkeypatch.setattr(batch, "read_mammogram", read)
+    monkeypatch.setattr(batch, "write_png", write)
+
+    segment_files([tmp_path / "in"], segmenter(Waiting()), tmp_path / "out")
+
+    assert seen == {"reading while computing": True, "computing while writing": True}
+
+
+def test_the_segments_are_numbered_as_the_masses_in_the_row(tmp_path: Path) -> None:
+    image = pixels(mass_row=120)
+    image[60:80, 10:26] = 4000
+    film = write_dicom(tmp_path / "film.dcm", image)
+
+    (result,) = segment_files([film], segmenter(), tmp_path / "out").results
+
+    seg = dcmread(tmp_path / "out" / result.seg)
+    bits = np.unpackbits(np.frombuffer(seg.PixelData, np.uint8), bitorder="little")[: 2 * 200 * 150]
+    assert [
+        groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        for groups in seg.PerFrameFunctionalGroupsSequence
+    ] == [1, 2]
+    for frame, mass in zip(bits.reshape(2, 200, 150), result.masses, strict=True):
+        rows, columns = np.nonzero(frame)
+        assert (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1) == mass.box
+        assert frame.sum() == mass.area_px
+
+
+def test_for_processing_is_refused_and_an_option_lets_it_through(tmp_path: Path) -> None:
+    film = write_dicom(tmp_path / "film.dcm")
+    dataset = dcmread(film)
+    dataset.PresentationIntentType = "FOR PROCESSING"
+    dataset.save_as(film)
+
+    refused, let_through = (
+        segment_files([film], segmenter(), tmp_path / "out", options=Options(allow_for_processing=allowed)).results[0]
+        for allowed in (False, True)
+    )
+
+    assert "FOR PROCESSING" in refused.error
+    assert let_through.status == "segmented"
+    assert any("FOR PROCESSING" in note for note in let_through.notes)
+
+
+def test_progress_counts_every_input(tmp_path: Path) -> None:
+    write_film(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").write_bytes(b"")
+    seen: list[tuple[int, int]] = []
+
+    segment_files([tmp_path / "in"], segmenter(), tmp_path / "out", on_progress=lambda *both: seen.append(both))
+
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_files_that_differ_in_their_ending_only_don_t_mix(tmp_path: Path) -> None:
+    write_film(tmp_path / "in" / "film.png", pixels(mass_row=60))
+    write_dicom(tmp_path / "in" / "film.dcm", pixels(mass_row=110))
+
+    report = segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")
+
+    boxes = {result.input.rsplit(".")[-1]: result.masses[0].box[0] for result in report.results}
+    assert len({result.mask for result in report.results}) == 2
+    assert boxes["png"] < 70
+    assert boxes["dcm"] > 100
+
+
+def test_results_of_former_runs_stay_in_the_table(tmp_path: Path) -> None:
+    segment_files([write_film(tmp_path / "a.png")], segmenter(), tmp_path / "out")
+
+    report = segment_files([write_film(tmp_path / "b.png")], segmenter(), tmp_path / "out")
+
+    assert len(report.results) == 1
+    assert list(rows_of(tmp_path / "out")) == ["a", "b"]
+
+
+def test_a_moved_folder_needs_no_second_run(tmp_path: Path) -> None:
+    write_film(tmp_path / "in" / "a.png")
+    segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")
+    (tmp_path / "in").rename(tmp_path / "elsewhere")
+
+    report = segment_files([tmp_path / "elsewhere"], segmenter(), tmp_path / "out")
+
+    assert report.n_reused == 1
+    assert [row["input"] for row in rows_of(tmp_path / "out").values()] == [str(tmp_path / "elsewhere" / "a.png")]
+
+
+def test_no_patient_data_leave_the_image_but_in_the_seg(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    write_dicom(tmp_path / "in" / "good.dcm")
+    cut = write_dicom(tmp_path / "in" / "cut.dcm")
+    cut.write_bytes(cut.read_bytes()[:4000])
+    content = (tmp_path / "in" / "good.dcm").read_bytes()
+    (tmp_path / "in" / "bad_date.dcm").write_bytes(content.replace(b"19390517", b"1939-517"))
+
+    segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")
+
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    said = "".join(path.read_text() for path in files if path.suffix in {".json", ".csv"})
+    said += "".join(record.getMessage() for record in caplog.records) + " ".join(map(str, files))
+    assert "good" in said
+    assert not [value for value in (*PATIENT, "1939-517", "Vonderhofen", "Xaviera") if value in said]
+    assert PATIENT[0].encode() in (tmp_path / "out" / "seg" / "good.dcm").read_bytes()
+
+
+def test_a_source_that_no_seg_can_refer_to_keeps_its_mask_and_says_so(tmp_path: Path) -> None:
+    film = write_dicom(tmp_path / "film.dcm")
+    dataset = dcmread(film)
+    del dataset.StudyInstanceUID
+    dataset.save_as(film)
+
+    (result,) = segment_files([film], segmenter(), tmp_path / "out").results
+
+    assert result.status == "failed"
+    assert "StudyInstanceUID" in result.error
+    assert len(result.masses) == 1
+    assert (tmp_path / "out" / result.mask).is_file()
+
+
+def test_a_network_for_patches_is_refused(tmp_path: Path) -> None:
+    backend = BrightIsMass(Preprocessing(rows=64, columns=48, channels=1, patch_margin=0.2))
+
+    with pytest.raises(CheckpointError, match="patches"):
+        segment_files([write_film(tmp_path / "film.png")], segmenter(backend), tmp_path / "out")
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+
+    with pytest.raises(ValueError, match="no images at"):
+        segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")
+
+
+def test_results_that_can_t_be_written_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file where the folder should be")
+
+    with pytest.raises(WriteError, match="can't be written"):
+        segment_files([write_film(tmp_path / "film.png")], segmenter(), tmp_path / "out")
+
+
+def test_passed_over_files_are_in_the_document(tmp_path: Path) -> None:
+    write_film(tmp_path / "in" / "film.png")
+    (tmp_path / "in" / "cases.csv").write_text("image,mask\n")
+
+    segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")
+
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [Path(entry["path"]).name for entry in document["passed_over"]] == ["cases.csv"]

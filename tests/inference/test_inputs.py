@@ -1,0 +1,142 @@
+"""Which files are taken, and what their results are called."""
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aunet.inference.inputs import Input, find_inputs, name_results
+
+DICOM = bytes(128) + b"DICM"
+
+
+def touched(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"some bytes")
+
+
+def names_of(typed: list[str], owners: dict[str, str] | None = None, *, same: tuple[str, ...] = ()) -> list[str]:
+    """Names of files in one folder `/data`, typed as `typed`."""
+    files = [Input(Path("/data") / name, Path(name)) for name in typed]
+    return list(name_results(files, owners or {}, is_same_image=lambda _, name: name in same))
+
+
+def test_folders_are_searched_to_the_bottom_in_the_order_of_names(tmp_path: Path) -> None:
+    touched(tmp_path, "b.png", "a/z.dcm", "a/1.2.840", "c/d/e.tif")
+
+    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+
+    assert [file.relative.as_posix() for file in found.files] == ["a/1.2.840", "a/z.dcm", "b.png", "c/d/e.tif"]
+    assert found.passed_over == ()
+
+
+def test_files_that_are_evidently_no_images_are_passed_over_with_a_reason(tmp_path: Path) -> None:
+    touched(tmp_path, "cases.csv", "notes.txt", "DICOMDIR", ".hidden.png", "film.png")
+
+    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+
+    assert [file.path.name for file in found.files] == ["film.png"]
+    assert {file.path.name for file in found.passed_over} == {"cases.csv", "notes.txt", "DICOMDIR", ".hidden.png"}
+    assert all(file.reason for file in found.passed_over)
+
+
+def test_a_dicom_file_is_taken_whatever_its_ending(tmp_path: Path) -> None:
+    (tmp_path / "image.txt").write_bytes(DICOM)
+
+    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+
+    assert [file.path.name for file in found.files] == ["image.txt"]
+
+
+def test_a_typed_file_is_always_taken(tmp_path: Path) -> None:
+    touched(tmp_path, "notes.txt")
+
+    found = find_inputs([tmp_path / "notes.txt", tmp_path / "missing.dcm"], leave_out=tmp_path / "out")
+
+    assert [file.relative.as_posix() for file in found.files] == ["notes.txt", "missing.dcm"]
+
+
+def test_the_results_inside_a_folder_are_not_taken_for_inputs(tmp_path: Path) -> None:
+    touched(tmp_path, "film.png", "out/masks/film.png")
+
+    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+
+    assert [file.path.name for file in found.files] == ["film.png"]
+    assert len(found.files) == 1
+
+
+def test_a_file_typed_twice_is_taken_once(tmp_path: Path) -> None:
+    touched(tmp_path, "film.png")
+
+    found = find_inputs([tmp_path / "film.png", tmp_path, tmp_path], leave_out=tmp_path / "out")
+
+    assert len(found.files) == 1
+
+
+def test_a_link_to_a_folder_is_not_followed(tmp_path: Path) -> None:
+    touched(tmp_path, "a/film.png")
+    (tmp_path / "a" / "circle").symlink_to(tmp_path)
+
+    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+
+    assert len(found.files) == 1
+    assert [file.path.name for file in found.passed_over] == ["circle"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["film.dcm"], ["film"]),
+        (["1.2.840.113"], ["1.2.840.113"]),
+        (["day1/film.dcm", "day2/film.dcm"], ["day1/film", "day2/film"]),
+        (["film.dcm", "film.png"], ["film", "film.png"]),
+        (["film.dcm", "film.png", "FILM.PNG"], ["film", "film.png", "data/FILM"]),
+    ],
+)
+def test_names_follow_the_inputs(typed: list[str], expected: list[str]) -> None:
+    assert names_of(typed) == expected
+
+
+def test_two_folders_with_the_same_files_don_t_mix() -> None:
+    files = [Input(Path("/day1/film.dcm"), Path("film.dcm")), Input(Path("/day2/film.dcm"), Path("film.dcm"))]
+
+    found = name_results(files, {}, is_same_image=lambda *_: False)
+
+    assert found == ("film", "film.dcm")
+
+
+def test_an_input_keeps_its_name_when_others_come_in_between() -> None:
+    first = names_of(["film.png"])
+
+    later = names_of(["film.dcm", "film.png"], {first[0]: "/data/film.png"})
+
+    assert first == ["film"]
+    assert later == ["film.dcm", "film"]
+
+
+def test_results_of_another_image_are_not_overwritten() -> None:
+    assert names_of(["film.dcm"], {"film": "/elsewhere/film.dcm"}) == ["film.dcm"]
+
+
+def test_a_moved_image_takes_its_results_along() -> None:
+    assert names_of(["film.dcm"], {"film": "/elsewhere/film.dcm"}, same=("film",)) == ["film"]
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["a", "A", "a.dcm", "a.png", "A.DCM", "b"]), min_size=1, max_size=3).map(
+            lambda parts: PurePosixPath(*parts).as_posix()
+        ),
+        unique=True,
+        max_size=12,
+    )
+)
+def test_no_two_inputs_share_a_name_and_a_second_run_gives_the_same(typed: list[str]) -> None:
+    first = names_of(typed)
+    again = names_of(typed, dict(zip(first, [f"/data/{name}" for name in typed], strict=True)))
+
+    assert len({name.casefold() for name in first}) == len(typed)
+    assert again == first

@@ -1,0 +1,183 @@
+"""From a mammogram to masses on its own pixels, with stand-ins for the network and with bundles."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aunet.errors import CheckpointError
+from aunet.inference.segmenter import Segmenter, is_checkpoint
+from aunet.models.card import ModelCard, NetworkSettings
+from aunet.preprocessing.pipeline import Preprocessing
+from aunet.sample import Image, Mammogram, Mask2D, Spacing
+
+
+def card(preprocessing: Preprocessing, *, threshold: float = 0.5) -> ModelCard:
+    return ModelCard(
+        network=NetworkSettings(in_channels=preprocessing.channels),
+        preprocessing=preprocessing.to_json(),
+        recipe="",
+        threshold=threshold,
+        versions={"aunet": "0.1.0"},
+        licence="none",
+        data_source="none",
+        trained="2020-01-01",
+        notes="",
+    )
+
+
+class BrightIsMass:
+    """A backend that takes the prepared image's own brightness for the probability."""
+
+    def __init__(self, preprocessing: Preprocessing, *, threshold: float = 0.5) -> None:
+        self.card = card(preprocessing, threshold=threshold)
+
+    def probability(self, images: np.ndarray) -> np.ndarray:
+        return np.asarray(images.mean(axis=1), dtype=np.float32)
+
+
+class Fixed(BrightIsMass):
+    """A backend that answers every image with one probability."""
+
+    def __init__(self, preprocessing: Preprocessing, answer: np.ndarray) -> None:
+        super().__init__(preprocessing)
+        self.answer = answer.astype(np.float32)
+
+    def probability(self, images: np.ndarray) -> np.ndarray:
+        return np.repeat(self.answer[np.newaxis], len(images), axis=0)
+
+
+def mammogram(image: Image, *, spacing_mm: Spacing | None = None) -> Mammogram:
+    return Mammogram(image=image, source=Path("film.png"), bits_stored=12, spacing_mm=spacing_mm)
+
+
+def breast_with_mass() -> tuple[Image, Mask2D]:
+    """A grey half disc on the left edge with a bright rectangle in it; 300 x 200 pixels."""
+    row, column = np.mgrid[:300, :200]
+    image = np.where((row - 150) ** 2 + column**2 < 130**2, 400.0, 0.0).astype(np.float32)
+    mask = np.zeros(image.shape, np.bool_)
+    mask[110:150, 40:70] = True
+    image[mask] = 1000
+    return image, mask
+
+
+PLAIN = Preprocessing(rows=300, columns=200, crop=False, remove_artefacts=False, face_left=False, channels=1)
+
+
+def test_without_resampling_the_mask_is_the_mass_to_the_pixel() -> None:
+    image, mass = breast_with_mass()
+
+    found = Segmenter.of(BrightIsMass(PLAIN)).segment(mammogram(image, spacing_mm=(0.1, 0.1)))
+
+    np.testing.assert_array_equal(found.mask, mass)
+    assert found.probability.shape == found.grid.model_shape == (300, 200)
+    (one,) = found.masses
+    assert (one.area_px, one.box) == (40 * 30, (110, 40, 150, 70))
+    assert one.area_mm2 == pytest.approx(12.0)
+    assert one.mean_probability == pytest.approx(1.0)
+
+
+def test_the_probability_is_cut_at_the_card_s_threshold() -> None:
+    image, _ = breast_with_mass()
+
+    low, high = (
+        Segmenter.of(BrightIsMass(PLAIN, threshold=threshold)).segment(mammogram(image)) for threshold in (0.3, 0.9)
+    )
+
+    np.testing.assert_array_equal(low.mask, image >= 400)
+    np.testing.assert_array_equal(high.mask, image >= 1000)
+
+
+def test_an_image_without_mass_has_an_empty_mask() -> None:
+    image, _ = breast_with_mass()
+
+    found = Segmenter.of(Fixed(PLAIN, np.zeros((300, 200)))).segment(mammogram(image))
+
+    assert found.masses == ()
+    assert not found.mask.any()
+    assert found.mask.shape == image.shape
+
+
+def test_a_single_model_pixel_at_the_threshold_does_not_vanish() -> None:
+    # 300 x 200 source pixels on 30 x 20: no source pixel lies on a model pixel's centre, so all interpolate below 0.5.
+    settings = Preprocessing(rows=30, columns=20, crop=False, remove_artefacts=False, face_left=False, channels=1)
+    answer = np.zeros((30, 20))
+    answer[12, 7] = 0.5
+    answer[3:8, 3:8] = 0.9
+    image, _ = breast_with_mass()
+
+    found = Segmenter.of(Fixed(settings, answer)).segment(mammogram(image))
+
+    assert [mass.box for mass in found.masses][1] == (120, 70, 130, 80)
+    assert len(found.masses) == 2
+
+
+def test_the_outline_is_smooth_where_the_model_grid_is_coarse() -> None:
+    settings = Preprocessing(rows=30, columns=20, crop=False, remove_artefacts=False, face_left=False, channels=1)
+    row, column = np.mgrid[:30, :20]
+    distance = np.hypot(row - 15, column - 10)
+    image, _ = breast_with_mass()
+
+    found = Segmenter.of(Fixed(settings, np.clip(5.5 - distance, 0, 1))).segment(mammogram(image))
+
+    (mass,) = found.masses
+    assert mass.area_px == pytest.approx(np.pi * 50**2, rel=0.02)  # by nearest pixels 8100
+    assert mass.diameter_px == pytest.approx(100, abs=2)
+
+
+@pytest.mark.parametrize("is_right", [False, True])
+def test_a_mirrored_breast_gets_its_mask_mirrored_back(*, is_right: bool) -> None:
+    image, mass = breast_with_mass()
+    if is_right:
+        image, mass = image[:, ::-1].copy(), mass[:, ::-1]
+
+    found = Segmenter.of(BrightIsMass(Preprocessing(rows=300, columns=200, channels=1))).segment(mammogram(image))
+
+    assert found.grid.mirror.active == is_right
+    assert (found.mask & mass).sum() / (found.mask | mass).sum() > 0.95
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such file"):
+        Segmenter.load(tmp_path / "weights.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a pickle in a zip", b"\x80\x02pickle", bytes(100)])
+def test_a_file_that_is_neither_checkpoint_nor_bundle_is_an_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "weights.onnx").write_bytes(content)
+
+    with pytest.raises(CheckpointError, match="neither a checkpoint"):
+        Segmenter.load(tmp_path / "weights.onnx")
+
+
+def test_a_checkpoint_is_known_by_its_content(tmp_path: Path) -> None:
+    header = json.dumps({"__metadata__": {}}).encode()
+    (tmp_path / "weights.onnx").write_bytes(len(header).to_bytes(8, "little") + header)
+    (tmp_path / "cut.safetensors").write_bytes((10_000).to_bytes(8, "little") + header)
+
+    found = [is_checkpoint(tmp_path / name) for name in ("weights.onnx", "cut.safetensors")]
+
+    assert found == [True, False]
+
+
+def test_without_pytorch_a_checkpoint_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    header = b"{}"
+    (tmp_path / "best.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    monkeypatch.delitem(sys.modules, "aunet.inference.backends.torch", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+    with pytest.raises(CheckpointError, match=r"aunet\[train\].*aunet export"):
+        Segmenter.load(tmp_path / "best.safetensors")
+
+
+def test_a_card_with_unknown_preprocessing_is_an_error() -> None:
+    backend = BrightIsMass(PLAIN)
+    entries = json.loads(backend.card.preprocessing) | {"sharpen": True}
+    backend.card = ModelCard.from_json(
+        json.dumps(json.loads(backend.card.to_json()) | {"preprocessing": json.dumps(entries)})
+    )
+
+    with pytest.raises(CheckpointError, match="sharpen"):
+        Segmenter.of(backend)
