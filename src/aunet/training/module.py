@@ -1,0 +1,172 @@
+"""One step of training and one of validation, for Lightning."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+
+from aunet.metrics.overlap import dice, precision, sensitivity
+from aunet.metrics.scores import outcome_of
+from aunet.training.data import Batch
+from aunet.training.losses import MASS, Loss, segmentation_loss
+
+# Columns of the table of validation scores, one row an image.
+_IMAGES, _LOSS, _WITH_MASS, _DSC, _SENSITIVITY, _PRECISION, _MISSED, _FALSE_POSITIVE = range(8)
+
+
+class ValidationScores(NamedTuple):
+    """The scores of one pass over the validation images, by the rules of `aunet.metrics.scores`."""
+
+    images: int
+    with_mass: int
+    loss: float
+    dsc: float
+    """Mean over the images with a mass, a missed one counting 0; NaN without such images. So for the next two."""
+    sensitivity: float
+    precision: float
+    missed: int
+    """Images with a mass in which nothing was predicted."""
+    false_positive_images: int
+    """Images without a mass in which something was predicted."""
+
+
+class SegmentationTask(LightningModule):
+    """A network, its loss, its optimizer, and its scores on the validation images."""
+
+    def __init__(  # noqa: PLR0913, RUF100  (plain values, not a recipe)
+        self,
+        network: nn.Module,
+        *,
+        learning_rates: Sequence[float],
+        n_validation: int,
+        optimizer: Literal["adam", "adamw"] = "adam",
+        amsgrad: bool = True,
+        weight_decay: float = 0.0,
+        alpha: float = 1.0,
+        epsilon: float = 1.0,
+        dice_over: Literal["image", "batch"] = "image",
+        threshold: float = 0.5,
+        channels_last: bool = True,
+        fused: bool = True,
+    ) -> None:
+        """Set up the task.
+
+        Args:
+            network: From images to logits.
+            learning_rates: Learning rate of each epoch.
+            n_validation: Number of validation images.
+            optimizer: Which optimizer.
+            amsgrad: Use its AMSGrad variant.
+            weight_decay: Its weight decay.
+            alpha: Weight of the cross-entropy.
+            epsilon: Constant of the Dice loss.
+            dice_over: What its sums run over.
+            threshold: Probability from which a pixel counts as mass.
+            channels_last: Store the channels of a pixel side by side.
+            fused: Update all weights in one kernel; faster, not for 16-bit training with gradient clipping.
+        """
+        super().__init__()
+        self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network = network.to(memory_format=self._memory_format)  # type: ignore[call-overload]  # not in its stub
+        self.learning_rates = tuple(learning_rates)
+        self._optimizer: type[Adam] = {"adam": Adam, "adamw": AdamW}[optimizer]
+        self._amsgrad = amsgrad
+        self._weight_decay = weight_decay
+        self._fused = fused
+        self._alpha = alpha
+        self._epsilon = epsilon
+        self._dice_over = dice_over
+        self._threshold = threshold
+        self._n_validation = n_validation
+        self._table = torch.zeros(0)
+        self.scores: ValidationScores | None = None
+        """Scores of the latest pass over the validation images."""
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 h w"]:
+        """Logits of a batch."""
+        logits: Tensor = self.network(images.to(memory_format=self._memory_format))
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002  (Lightning's signature)
+        """The loss of one batch."""
+        loss = self._loss(self(batch.images), batch)
+        size = len(batch.images)
+        for name, value in zip(("loss", "dice_loss", "cross_entropy"), loss, strict=True):
+            self.log(f"train_{name}", value, on_step=False, on_epoch=True, batch_size=size, sync_dist=self._is_spread)
+        return loss.total
+
+    def on_validation_epoch_start(self) -> None:
+        """Clear the table of scores."""
+        self._table = torch.zeros(self._n_validation, 8, dtype=torch.float64)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002  (Lightning's signature)
+        """Score each image of one batch by the metrics of the evaluation."""
+        logits = self(batch.images)
+        predictions = (logits.float().softmax(dim=1)[:, MASS] >= self._threshold).cpu().numpy()
+        references = batch.masks.cpu().numpy()
+        for i, position in enumerate(batch.positions.tolist()):
+            prediction, reference = predictions[i], references[i]
+            one = Batch(batch.images[i : i + 1], batch.masks[i : i + 1], batch.positions[i : i + 1])
+            row = self._table[position]
+            outcome = outcome_of(prediction, reference)
+            row[_IMAGES] = 1
+            row[_LOSS] = float(self._loss(logits[i : i + 1], one).total)
+            row[_MISSED] = outcome == "missed"
+            row[_FALSE_POSITIVE] = outcome == "false_positive"
+            if outcome in {"scored", "missed"}:
+                row[_WITH_MASS] = 1
+                row[_DSC] = dice(prediction, reference)
+                row[_SENSITIVITY] = sensitivity(prediction, reference)
+                row[_PRECISION] = precision(prediction, reference)
+
+    def on_validation_epoch_end(self) -> None:
+        """Put the scores of all devices together."""
+        table = self._table.to(torch.float32).to(self.device)
+        # Each device has filled its own rows and left the others 0.
+        table = self.trainer.strategy.reduce(table, reduce_op="sum").cpu().to(torch.float64)
+        self.scores = _summarise(table)
+
+    def configure_optimizers(self) -> Optimizer:
+        """The optimizer, at the rate of the first epoch."""
+        return self._optimizer(
+            self.parameters(),
+            lr=self.learning_rates[0],
+            amsgrad=self._amsgrad,
+            weight_decay=self._weight_decay,
+            fused=self._fused,
+        )
+
+    def on_train_epoch_start(self) -> None:
+        """Set the rate of this epoch."""
+        rate = self.learning_rates[min(self.current_epoch, len(self.learning_rates) - 1)]
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    @property
+    def _is_spread(self) -> bool:
+        return self.trainer.world_size > 1
+
+    def _loss(self, logits: Tensor, batch: Batch) -> Loss:
+        return segmentation_loss(
+            logits, batch.masks, alpha=self._alpha, epsilon=self._epsilon, dice_over=self._dice_over
+        )
+
+
+def _summarise(table: Float[Tensor, "n 8"]) -> ValidationScores:
+    """The scores of all images; sums run in the order of the images, so that they don't depend on batches."""
+    dsc, sensitivity_mean, precision_mean = table[table[:, _WITH_MASS] > 0][:, _DSC : _PRECISION + 1].mean(dim=0)
+    return ValidationScores(
+        images=int(table[:, _IMAGES].sum()),
+        with_mass=int(table[:, _WITH_MASS].sum()),
+        loss=float(table[:, _LOSS].mean()),
+        dsc=float(dsc),
+        sensitivity=float(sensitivity_mean),
+        precision=float(precision_mean),
+        missed=int(table[:, _MISSED].sum()),
+        false_positive_images=int(table[:, _FALSE_POSITIVE].sum()),
+    )

@@ -1,0 +1,349 @@
+"""A recipe: everything that decides what a training run does, read from one TOML file."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from aunet.errors import RecipeError
+from aunet.models.card import NetworkSettings
+from aunet.preprocessing.augment import AugmentationSettings
+from aunet.preprocessing.breast import DEFAULT_LEVEL
+from aunet.preprocessing.pipeline import Preprocessing
+
+# In an installed package the recipes lie inside it; in a checkout they lie at its top.
+RECIPE_FOLDERS = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[3] / "recipes")
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class NetworkSection(_Section):
+    """Which network is built."""
+
+    name: str = "aunet"
+    """Name of the network, as `aunet networks` lists them."""
+    in_channels: Annotated[int, Field(ge=1, le=3)] = 3
+    """Channels of the model input; equal to `preprocessing.channels`."""
+    classes: Literal[2] = 2
+    """Background and mass."""
+    width: Positive = 64
+    """Channels of the first level; each level below has twice as many."""
+    reduction: Positive = 16
+    """Reduction ratio r of the squeeze-and-excitation in the AU block."""
+
+    def settings(self) -> NetworkSettings:
+        """The plain record that builds the network."""
+        return NetworkSettings(**self.model_dump())
+
+
+class PreprocessingSection(_Section):
+    """How a mammogram becomes model input."""
+
+    rows: Positive = 256
+    """Height of the model input in pixels."""
+    columns: Positive = 256
+    """Width of the model input in pixels."""
+    fit: Literal["resize", "pad"] = "resize"
+    """Resize to the model input as it is, or pad to its aspect ratio first."""
+    crop: bool = True
+    """Crop rows and columns of negligible maximum."""
+    remove_artefacts: bool = True
+    """Set film borders, letters, tape and clips outside the breast to zero."""
+    face_left: bool = True
+    """Flip so that the chest wall is on the left."""
+    intensity: Literal["min_max", "z_score", "percentile", "histogram"] = "min_max"
+    """How the grey values are normalised."""
+    percentiles: tuple[float, float] = (1.0, 99.0)
+    """Lower and upper percentile of the window, for intensity "percentile"."""
+    reference_quantiles: tuple[float, ...] | None = None
+    """Quantiles of the reference, for intensity "histogram"."""
+    channels: Literal[1, 3] = 3
+    """1 for grey, 3 for the grey image copied to red, green and blue."""
+    patch_margin: Annotated[float, Field(ge=0.0)] | None = None
+    """Cut a patch around the mass, its area enlarged by this fraction; none for whole mammograms."""
+    breast_level: Annotated[float, Field(gt=0.0, lt=1.0)] = DEFAULT_LEVEL
+    """Share of the brightest tissue below which a pixel is background, for `remove_artefacts`."""
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> "PreprocessingSection":
+        self.settings()
+        return self
+
+    def settings(self) -> Preprocessing:
+        """The plain record that preprocessing takes."""
+        return Preprocessing(**self.model_dump())
+
+
+class TrainingSection(_Section):
+    """How the weights are found."""
+
+    epochs: Positive = 120
+    """Epochs to train, at most."""
+    batch_size: Positive = 4
+    """Images a step, on each device."""
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """Adam, or Adam with decoupled weight decay."""
+    amsgrad: bool = True
+    """Use the AMSGrad variant."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Weight decay of the optimizer."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """`steps` holds each learning rate for its epochs; `cosine` falls from the first rate to the last."""
+    learning_rates: tuple[Annotated[float, Field(gt=0.0)], ...] = (1e-4, 5e-5, 1e-5, 1e-6)
+    """Learning rates, in order."""
+    epochs_per_rate: tuple[Positive, ...] = (40, 30, 30, 20)
+    """Epochs for which each rate holds (`steps`); the last one holds to the end."""
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs over which the rate first rises linearly."""
+    alpha: Annotated[float, Field(ge=0.0)] = 1.0
+    """Weight of the cross-entropy beside the Dice loss."""
+    epsilon: Annotated[float, Field(gt=0.0)] = 1.0
+    """Constant of the Dice loss, in pixels."""
+    dice_over: Literal["image", "batch"] = "image"
+    """Sums of the Dice loss run over the pixels of each image (the paper), or of the whole batch."""
+    gradient_clip: Annotated[float, Field(ge=0.0)] = 0.0
+    """Largest norm of the gradient; 0 leaves it as it is."""
+    validation_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.15
+    """Share of the training patients held out where the data set has no validation split; 0 for none."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Stop after so many epochs without a better mean DSC on the validation images; 0 never stops early."""
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """Probability from which a pixel counts as mass, in validation and in the checkpoint."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Decides the first weights, the held-out patients, the order of the images and the augmentation."""
+
+    @model_validator(mode="after")
+    def _rates_fit(self) -> "TrainingSection":
+        if not self.learning_rates:
+            msg = "learning_rates is empty; give at least one"
+            raise ValueError(msg)
+        if self.schedule == "steps" and len(self.learning_rates) != len(self.epochs_per_rate):
+            msg = (
+                f"learning_rates has {len(self.learning_rates)} entries and epochs_per_rate "
+                f"{len(self.epochs_per_rate)}; give one number of epochs for each rate"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class AugmentationSection(_Section):
+    """Random changes of the training images; everything 0 changes nothing, as in the paper."""
+
+    mirror_probability: Fraction = 0.0
+    """How often left and right change places."""
+    flip_probability: Fraction = 0.0
+    """How often top and bottom change places."""
+    rotation_degrees: NotNegative = 0.0
+    """Largest rotation either way."""
+    scale: NotNegative = 0.0
+    """Scales are drawn between 1 / (1 + this) and 1 + this."""
+    shift: NotNegative = 0.0
+    """Largest shift, as a share of the image's rows and columns."""
+    gamma: NotNegative = 0.0
+    """Exponents of the grey values are drawn between 1 / (1 + this) and 1 + this."""
+    contrast: NotNegative = 0.0
+    """Contrast factors are drawn between 1 / (1 + this) and 1 + this."""
+    brightness: NotNegative = 0.0
+    """Largest offset, as a share of the image's range."""
+    noise: NotNegative = 0.0
+    """Largest standard deviation of Gaussian noise, as a share of the image's range."""
+
+    def settings(self) -> AugmentationSettings:
+        """The plain record that augmentation takes."""
+        return AugmentationSettings(**self.model_dump())
+
+
+class HardwareSection(_Section):
+    """What the run computes on; changes its speed, and its result in the last digits only."""
+
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """`auto` takes CUDA where there is a device, else the CPU."""
+    devices: Positive = 1
+    """Devices on each node."""
+    num_nodes: Positive = 1
+    """Machines."""
+    strategy: str = "auto"
+    """Lightning's name of the strategy for several devices (`ddp`, `fsdp` ...)."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """`auto` takes bfloat16 mixed precision on a CUDA device that has it, else 32 bit."""
+    deterministic: bool = True
+    """Only algorithms that give the same bits each time."""
+    cudnn_benchmark: bool = False
+    """Let cuDNN try its algorithms and take the fastest; not the same in each run."""
+    tf32: bool = False
+    """Let CUDA devices round the factors of 32-bit products to 10 bits."""
+    channels_last: bool = True
+    """Store the channels of a pixel side by side; much faster on the CPU."""
+    keep_memory: bool = True
+    """Keep freed memory for the next step instead of giving it back to the system (Linux, CPU)."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Threads of PyTorch on the CPU; 0 leaves its choice."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that load images; 0 loads them in the training process, enough for prepared arrays on disk."""
+
+
+class ProvenanceSection(_Section):
+    """What goes into the checkpoint about rights and origin."""
+
+    licence: str = "not stated"
+    """Licence of the weights."""
+    data_source: str = "not stated"
+    """Where the training images come from, as their licence wants it said."""
+    notes: str = ""
+    """Anything a user of the weights should know."""
+
+
+class Recipe(_Section):
+    """The whole recipe."""
+
+    network: NetworkSection = NetworkSection()
+    """Which network is built."""
+    preprocessing: PreprocessingSection = PreprocessingSection()
+    """How a mammogram becomes model input."""
+    training: TrainingSection = TrainingSection()
+    """How the weights are found."""
+    augmentation: AugmentationSection = AugmentationSection()
+    """Random changes of the training images."""
+    hardware: HardwareSection = HardwareSection()
+    """What the run computes on."""
+    provenance: ProvenanceSection = ProvenanceSection()
+    """Rights and origin."""
+
+    @model_validator(mode="after")
+    def _channels_agree(self) -> "Recipe":
+        if self.network.in_channels != self.preprocessing.channels:
+            msg = (
+                f"network.in_channels is {self.network.in_channels} and preprocessing.channels "
+                f"{self.preprocessing.channels}; set both to 1 (grey) or to 3 (copied to three channels)"
+            )
+            raise ValueError(msg)
+        return self
+
+    def to_toml(self) -> str:
+        """The whole recipe as TOML, defaults included; `load_recipe` reads it back to an equal one."""
+        tables = []
+        for name, section in self.model_dump(exclude_none=True).items():
+            lines = [f"{key} = {_toml_value(value)}" for key, value in section.items()]
+            tables.append("\n".join([f"[{name}]", *lines]))
+        return "\n\n".join(tables) + "\n"
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: A TOML file, or the name of a bundled recipe such as `paper/aunet_r16`.
+        overrides: Changes of single entries, each as `section.key=value`.
+
+    Returns:
+        The checked recipe.
+
+    Raises:
+        RecipeError: There is no such file or recipe, or it is no TOML, has an unknown key or a value out of range.
+    """
+    file = _find(path)
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{file}: not a TOML file: {error}"
+        raise RecipeError(msg) from error
+    for override in overrides:
+        _override(tables, override)
+    return parse_recipe(tables, source=str(path))
+
+
+def parse_recipe(tables: Mapping[str, Any], *, source: str) -> Recipe:  # Any: what a TOML file holds
+    """Check tables read from TOML.
+
+    Args:
+        tables: Sections of the recipe.
+        source: What the error message calls the recipe.
+
+    Returns:
+        The checked recipe.
+
+    Raises:
+        RecipeError: An unknown key, or a value out of range.
+    """
+    try:
+        return Recipe.model_validate(tables)
+    except ValidationError as error:
+        lines = [_explain(detail["type"], detail["loc"], detail["msg"]) for detail in error.errors()]
+        raise RecipeError("\n  ".join([f"{source}: the recipe can't be used:", *lines])) from error
+
+
+def bundled_recipes() -> dict[str, Path]:
+    """Names of the recipes that come with the package, and their files."""
+    return {
+        file.relative_to(folder).with_suffix("").as_posix(): file
+        for folder in reversed(RECIPE_FOLDERS)
+        for file in sorted(folder.rglob("*.toml"))
+    }
+
+
+def _find(path: Path) -> Path:
+    if path.is_file():
+        return path
+    bundled = bundled_recipes()
+    name = path.with_suffix("").as_posix() if path.suffix == ".toml" else path.as_posix()
+    for candidate in (name, name.removeprefix("recipes/")):
+        if candidate in bundled:
+            return bundled[candidate]
+    msg = f"{path}: no such recipe; give the path of a TOML file, or one of {', '.join(sorted(bundled))}"
+    raise RecipeError(msg)
+
+
+def _override(tables: dict[str, Any], override: str) -> None:  # Any: what a TOML file holds
+    key, equals, text = override.partition("=")
+    section, dot, field = key.strip().partition(".")
+    if not (equals and dot and section and field):
+        msg = f"{override!r}: expected section.key=value, for example training.epochs=3"
+        raise RecipeError(msg)
+    table = tables.setdefault(section, {})
+    if not isinstance(table, dict):
+        msg = f"{override!r}: {section!r} is a value, not a section"
+        raise RecipeError(msg)
+    try:
+        table[field] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[field] = text.strip()
+
+
+def _explain(kind: str, location: tuple[int | str, ...], message: str) -> str:
+    """One line on one mistake: the key, and for an unknown one its nearest or all known ones."""
+    key = ".".join(str(part) for part in location)
+    if kind != "extra_forbidden":
+        return f"{key or 'recipe'}: {message.removeprefix('Value error, ')}"
+    known = _known_keys(location[:-1])
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "unknown here"
+    return f"{key}: unknown key; {hint} Known: {', '.join(known)}"
+
+
+def _known_keys(parents: tuple[int | str, ...]) -> list[str]:
+    """Names of the sections, or of the fields of one section."""
+    if not parents:
+        return list(Recipe.model_fields)
+    section = getattr(Recipe(), str(parents[0]))
+    return list(type(section).model_fields)
+
+
+def _toml_value(value: object) -> str:
+    """One value as TOML writes it."""
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)

@@ -1,0 +1,383 @@
+"""One training run, from a recipe and a data set to a folder with weights, scores and logs."""
+
+import hashlib
+import json
+import logging
+import platform
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
+
+from aunet.datasets.dataset import DataSet
+from aunet.errors import AunetError, TrainingError
+from aunet.io.aside import write_text
+from aunet.models.card import ModelCard
+from aunet.models.checkpoint import load_checkpoint
+from aunet.models.factory import build_network
+from aunet.preprocessing.cache import PreparedCache
+from aunet.training.data import Sides, TrainingData, merge_ledger, prepare_samples, sides_of
+from aunet.training.hardware import Hardware, choose_hardware, torch_settings
+from aunet.training.module import SegmentationTask
+from aunet.training.preflight import Preflight, preflight
+from aunet.training.recipe import Recipe, load_recipe
+from aunet.training.record import BEST, LAST, METRICS, RESUME, EpochRecord, RunState, read_state
+from aunet.training.schedule import learning_rates_by_epoch
+
+logger = logging.getLogger(__name__)
+
+RECIPE = "recipe.toml"
+SUMMARY = "summary.json"
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRun:
+    """What a run has left behind."""
+
+    folder: Path
+    best: Path
+    """Weights of the epoch with the best mean DSC on the validation images; of the last one where there are none."""
+    last: Path
+    metrics: Path
+    """One row an epoch."""
+    epochs: int
+    """Epochs trained."""
+    best_epoch: int
+    """Counted from 1."""
+    best_score: float | None
+    """Mean DSC on the validation images at that epoch; None where there were none with a mass."""
+    stopped_early: bool
+    train_images: int
+    validation_images: int
+    refused_images: int
+    """Images of the data set that could not be used; `ledger.csv` names each with its reason."""
+    seconds: float
+    """Duration of all epochs, validation included."""
+    seconds_per_epoch: float
+    images_per_second: float
+    """Training images a second; validation is not counted in."""
+    hardware: str
+    """What it was computed on, and why."""
+
+
+def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in the recipe)
+    recipe: Recipe,
+    dataset: DataSet,
+    out: Path,
+    *,
+    init: Path | None = None,
+    resume: bool = False,
+    cache: Path | None = None,
+    on_prepared: OnProgress | None = None,
+    on_progress: OnProgress | None = None,
+) -> TrainedRun:
+    """Train a network.
+
+    Args:
+        recipe: What to do.
+        dataset: Images and reference masks.
+        out: Folder of the run, made here.
+        init: A checkpoint to start from instead of random weights.
+        resume: Go on with the run in `out` where it was cut off, or start it if it never began.
+        cache: Folder of prepared images, shared by runs; None for `cache` inside the run.
+        on_prepared: Called with the images prepared and their total.
+        on_progress: Called with the steps done and their total.
+
+    Returns:
+        Where the results are, and the best score.
+
+    An `AunetError` comes from what was given: `TrainingError` where the run exists, can't be resumed, has nothing to
+    train on or does not fit this machine, `CheckpointError` for `init`, `DatasetError` for patients on both sides.
+    """
+    on_main = rank_zero_only  # of several processes, one writes
+    on_main(_refuse_existing)(out, recipe, resume=resume)
+    hardware = choose_hardware(recipe.hardware.accelerator, recipe.hardware.precision, threads=recipe.hardware.threads)
+    logger.info("computing on %s", hardware.reason)
+    settings = recipe.training
+    sides = sides_of(dataset, validation_fraction=settings.validation_fraction, seed=settings.seed)
+    cache_folder = cache or out / "cache"
+    needs = _check_needs(recipe, hardware, sides, out, cache_folder)
+    for need in needs.needs:
+        logger.info("%s", need)
+    prepared = PreparedCache(cache_folder, recipe.preprocessing.settings())
+    readable, found = prepare_samples(sides, prepared, on_progress=on_prepared)
+    ledger = merge_ledger(dataset.ledger, found)
+    identity = _identity(readable)
+    state = _state_to_resume(out, identity=identity) if resume else None
+    on_main(ledger.write)(out)
+    on_main(write_text)(out / RECIPE, recipe.to_toml())
+    logger.info("%d images to train on, %d to validate on", len(readable.train), len(readable.validation))
+    if state is None or not _is_finished(state, recipe):
+        with _run_settings(recipe):
+            state = _fit(
+                recipe, hardware, readable, prepared, out, identity, init=init, state=state, report=on_progress
+            )
+    run = _describe(out, state, readable, hardware, refused=ledger.counts["refused"])
+    on_main(write_text)(out / SUMMARY, json.dumps(asdict(run), default=str, indent=1) + "\n")
+    return run
+
+
+def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
+    recipe: Recipe,
+    hardware: Hardware,
+    sides: Sides,
+    cache: PreparedCache,
+    out: Path,
+    identity: str,
+    *,
+    init: Path | None,
+    state: RunState | None,
+    report: OnProgress | None,
+) -> RunState:
+    settings = recipe.training
+    record = EpochRecord(
+        out,
+        _card(recipe, hardware),
+        identity=identity,
+        epochs=settings.epochs,
+        train_images=len(sides.train),
+        seed=settings.seed,
+        patience=settings.patience,
+        on_progress=report,
+    )
+    task = SegmentationTask(
+        _network(recipe, init),
+        learning_rates=learning_rates_by_epoch(
+            settings.schedule,
+            settings.learning_rates,
+            epochs=settings.epochs,
+            epochs_per_rate=settings.epochs_per_rate,
+            warmup_epochs=settings.warmup_epochs,
+        ),
+        n_validation=len(sides.validation),
+        optimizer=settings.optimizer,
+        amsgrad=settings.amsgrad,
+        weight_decay=settings.weight_decay,
+        alpha=settings.alpha,
+        epsilon=settings.epsilon,
+        dice_over=settings.dice_over,
+        threshold=settings.threshold,
+        channels_last=recipe.hardware.channels_last,
+        fused=hardware.precision != "16-mixed",
+    )
+    data = TrainingData(
+        sides,
+        cache,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        workers=recipe.hardware.workers,
+        augmentation=recipe.augmentation.settings(),
+    )
+    if state is not None:
+        logger.info("going on after epoch %d of %d", len(state.rows), settings.epochs)
+    try:
+        trainer = _trainer(recipe, hardware, record, out, has_validation=bool(sides.validation))
+        trainer.fit(task, data, ckpt_path=out / RESUME if state else None, weights_only=True)
+    except AunetError:
+        raise
+    except (RuntimeError, OSError, MisconfigurationException) as error:
+        raise TrainingError(_explain(error)) from error
+    return record.state
+
+
+def _trainer(recipe: Recipe, hardware: Hardware, record: EpochRecord, out: Path, *, has_validation: bool) -> Trainer:
+    """Lightning's trainer, with nothing of its own output."""
+    return Trainer(
+        accelerator=hardware.accelerator,
+        devices=recipe.hardware.devices,
+        num_nodes=recipe.hardware.num_nodes,
+        strategy=recipe.hardware.strategy,
+        precision=hardware.precision,
+        max_epochs=recipe.training.epochs,
+        limit_val_batches=1.0 if has_validation else 0,
+        gradient_clip_val=recipe.training.gradient_clip or None,
+        sync_batchnorm=recipe.hardware.devices * recipe.hardware.num_nodes > 1 and hardware.accelerator == "cuda",
+        benchmark=recipe.hardware.cudnn_benchmark,
+        deterministic=recipe.hardware.deterministic,
+        callbacks=[record],
+        default_root_dir=out,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        log_every_n_steps=1,
+    )
+
+
+@contextmanager
+def _run_settings(recipe: Recipe) -> Iterator[None]:
+    """PyTorch's switches for this run, and Lightning kept to what concerns it."""
+    chatter = logging.getLogger("lightning.pytorch")
+    level = chatter.level
+    chatter.setLevel(logging.WARNING)
+    hardware = recipe.hardware
+    try:
+        with (
+            warnings.catch_warnings(),
+            torch_settings(
+                seed=recipe.training.seed,
+                deterministic=hardware.deterministic,
+                cudnn_benchmark=hardware.cudnn_benchmark,
+                tf32=hardware.tf32,
+                threads=hardware.threads,
+                keep_memory=hardware.keep_memory,
+            ),
+        ):
+            # Both are advice against settings that are made on purpose: prepared images are read from memory-mapped
+            # files, for which one process is enough, and the recipe may ask for the CPU beside a free GPU.
+            warnings.filterwarnings("ignore", ".*does not have many workers", PossibleUserWarning)
+            warnings.filterwarnings("ignore", "GPU available but not used", PossibleUserWarning)
+            # Lightning 2.6 asks PyTorch 2.13 for a class of its tree that is on its way out.
+            warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+            yield
+    finally:
+        chatter.setLevel(level)
+
+
+def _refuse_existing(out: Path, recipe: Recipe, *, resume: bool) -> None:
+    if out.exists() and not out.is_dir():
+        msg = f"{out}: is a file; choose another folder for the run"
+        raise TrainingError(msg)
+    is_used = out.is_dir() and any(entry.name != "cache" for entry in out.iterdir())
+    if is_used and not resume:
+        msg = f"{out}: exists already; go on with it by --resume, or choose another folder (nothing was changed)"
+        raise TrainingError(msg)
+    if is_used and (out / RECIPE).is_file():
+        _refuse_other_recipe(out / RECIPE, recipe)
+    elif is_used:
+        msg = f"{out}: holds no {RECIPE}, so it is no run to go on with; choose another folder (nothing was changed)"
+        raise TrainingError(msg)
+
+
+def _refuse_other_recipe(path: Path, recipe: Recipe) -> None:
+    # A run goes on by the recipe it began with; only the hardware may be another.
+    begun = load_recipe(path)
+    before, now = begun.model_dump(exclude={"hardware"}), recipe.model_dump(exclude={"hardware"})
+    changed = [f"{name}.{key}" for name in now for key in now[name] if now[name][key] != before[name][key]]
+    if changed:
+        msg = (
+            f"{path.parent}: was begun with another {', '.join(changed)}; go on with its own {path}, "
+            "or start anew in another folder (with --init from its weights)"
+        )
+        raise TrainingError(msg)
+
+
+def _state_to_resume(out: Path, *, identity: str) -> RunState | None:
+    state = read_state(out)
+    if state is not None and state.identity != identity:
+        msg = (
+            f"{out}: was begun with other images; give the same --data (ledger.csv lists the images), "
+            "or start anew in another folder"
+        )
+        raise TrainingError(msg)
+    return state
+
+
+def _is_finished(state: RunState, recipe: Recipe) -> bool:
+    return state.stopped_early or len(state.rows) >= recipe.training.epochs
+
+
+def _check_needs(recipe: Recipe, hardware: Hardware, sides: Sides, out: Path, cache_folder: Path) -> Preflight:
+    found = preflight(
+        recipe.network.settings(),
+        rows=recipe.preprocessing.rows,
+        columns=recipe.preprocessing.columns,
+        batch_size=recipe.training.batch_size,
+        images=len(sides.train) + len(sides.validation),
+        workers=recipe.hardware.workers,
+        device=hardware.accelerator,
+        precision=hardware.precision,
+        run_folder=out,
+        cache_folder=cache_folder,
+    )
+    if found.missing:
+        lines = [f"{need}; {need.remedy}" for need in found.missing]
+        raise TrainingError("\n  ".join(["this run does not fit here:", *lines]))
+    return found
+
+
+def _network(recipe: Recipe, init: Path | None) -> nn.Module:
+    settings = recipe.network.settings()
+    if init is None:
+        return build_network(settings, generator=torch.Generator().manual_seed(recipe.training.seed))
+    network, card = load_checkpoint(init)
+    differing = [
+        f"{name} {theirs!r} (recipe: {ours!r})"
+        for (name, theirs), ours in zip(asdict(card.network).items(), asdict(settings).values(), strict=True)
+        if theirs != ours
+    ]
+    if differing:
+        msg = f"{init}: its weights are of another network: {', '.join(differing)}; set the recipe's [network] to fit"
+        raise TrainingError(msg)
+    return network.train()
+
+
+def _card(recipe: Recipe, hardware: Hardware) -> ModelCard:
+    """What the checkpoints say of themselves."""
+    packages = ("aunet", "torch", "lightning", "numpy")
+    versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
+    return ModelCard(
+        network=recipe.network.settings(),
+        preprocessing=recipe.preprocessing.settings().to_json(),
+        recipe=recipe.to_toml(),
+        threshold=recipe.training.threshold,
+        versions=versions | {"device": f"{hardware.accelerator}, {hardware.device_name}, {hardware.precision}"},
+        licence=recipe.provenance.licence,
+        data_source=recipe.provenance.data_source,
+        trained=datetime.now(UTC).date().isoformat(),
+        notes=recipe.provenance.notes,
+    )
+
+
+def _describe(out: Path, state: RunState, sides: Sides, hardware: Hardware, *, refused: int) -> TrainedRun:
+    seconds = sum(row.seconds for row in state.rows)
+    pace = sum(1 / row.images_per_second for row in state.rows) / len(state.rows)
+    return TrainedRun(
+        folder=out,
+        best=out / BEST,
+        last=out / LAST,
+        metrics=out / METRICS,
+        epochs=len(state.rows),
+        best_epoch=state.best_epoch,
+        best_score=None if state.best_score != state.best_score else state.best_score,
+        stopped_early=state.stopped_early,
+        train_images=len(sides.train),
+        validation_images=len(sides.validation),
+        refused_images=refused,
+        seconds=seconds,
+        seconds_per_epoch=seconds / len(state.rows),
+        images_per_second=1 / pace,
+        hardware=hardware.reason,
+    )
+
+
+def _identity(sides: Sides) -> str:
+    """Digest of the images' names on both sides."""
+    names = [[sample.case for sample in side] for side in (sides.train, sides.validation)]
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
+
+
+def _explain(error: Exception) -> str:
+    """What a failure inside PyTorch means to the user; a worker's own traceback is part of the error's text."""
+    text = str(error)
+    if "DataLoader worker" in text and ("killed" in text or "exited" in text or "Bus error" in text):
+        return (
+            f"{text}; most often memory or /dev/shm is full: set hardware.workers to 0 or training.batch_size smaller"
+        )
+    if "out of memory" in text or "can't allocate memory" in text:
+        return f"{text}; set training.batch_size or network.width smaller"
+    return text

@@ -1,0 +1,52 @@
+"""Choosing a device, and leaving PyTorch as it was."""
+
+import pytest
+import torch
+
+from aunet.errors import TrainingError
+from aunet.training.hardware import choose_hardware, torch_settings
+
+no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+
+
+@no_cuda
+def test_auto_takes_the_cpu_in_32_bit_and_says_why() -> None:
+    hardware = choose_hardware("auto", "auto", threads=3)
+
+    assert (hardware.accelerator, hardware.precision) == ("cpu", "32-true")
+    assert "found no CUDA device" in hardware.reason
+    assert "3 threads" in hardware.reason
+
+
+@no_cuda
+def test_a_device_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(TrainingError, match=r"hardware\.accelerator is 'cuda'"):
+        choose_hardware("cuda", "auto")
+
+
+def test_the_cpu_has_no_half_precision() -> None:
+    with pytest.raises(TrainingError, match="16-mixed"):
+        choose_hardware("cpu", "16-mixed")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+def test_auto_takes_the_gpu_in_bfloat16() -> None:
+    hardware = choose_hardware("auto", "auto")
+
+    assert (hardware.accelerator, hardware.precision) == ("cuda", "bf16-mixed")
+
+
+def test_switches_and_random_numbers_are_put_back() -> None:
+    before = (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(), torch.get_rng_state().clone())
+
+    with torch_settings(seed=1, deterministic=True, cudnn_benchmark=True, tf32=True, threads=1, keep_memory=False):
+        inside = (torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision())
+        torch.rand(3)
+
+    assert inside == (True, "high")
+    assert torch.are_deterministic_algorithms_enabled() == before[0]
+    assert torch.get_num_threads() == before[1]
+    assert torch.equal(torch.get_rng_state(), before[2])
+    assert not torch.backends.cudnn.benchmark
+    assert torch.get_float32_matmul_precision() == "highest"

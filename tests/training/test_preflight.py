@@ -1,0 +1,117 @@
+"""What a run will need, against what it then takes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from aunet.models.card import NetworkSettings
+from aunet.models.factory import build_network
+from aunet.training import preflight as module
+from aunet.training.preflight import Need, Preflight, preflight
+
+MEASURE = """
+import resource, sys
+import torch
+from aunet.models.card import NetworkSettings
+from aunet.models.factory import build_network
+from aunet.training.losses import segmentation_loss
+network = build_network(NetworkSettings(width=8, in_channels=1, reduction=4))
+peaks = []
+for batch in (2, 2, 10):
+    images, masks = torch.rand(batch, 1, 256, 256), torch.zeros(batch, 256, 256, dtype=torch.bool)
+    network.zero_grad()
+    segmentation_loss(network(images), masks).total.backward()
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print((peaks[-1] - peaks[1]) // 8)
+"""
+
+
+SMALL = NetworkSettings(width=8, in_channels=1, reduction=4)
+
+
+def _preflight(
+    folder: Path, *, network: NetworkSettings = SMALL, side_px: int = 128, batch_size: int = 4, workers: int = 0
+) -> Preflight:
+    return preflight(
+        network,
+        rows=side_px,
+        columns=side_px,
+        batch_size=batch_size,
+        images=100,
+        workers=workers,
+        device="cpu",
+        precision="32-true",
+        run_folder=folder / "run",
+        cache_folder=folder / "cache",
+    )
+
+
+def _needed(found: Preflight, what: str) -> int:
+    return next(need.needed_bytes for need in found.needs if need.what == what)
+
+
+@pytest.mark.slow
+def test_the_memory_foreseen_for_one_more_image_is_what_it_takes(tmp_path: Path) -> None:
+    taken = int(subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True).stdout)
+
+    one, two = (_needed(_preflight(tmp_path, side_px=256, batch_size=size), "memory") for size in (1, 2))
+
+    assert 0.8 * taken < two - one < 1.3 * taken
+
+
+def test_memory_grows_with_the_batch_by_the_features_of_an_image(tmp_path: Path) -> None:
+    one, two, three = (_needed(_preflight(tmp_path, batch_size=size), "memory") for size in (1, 2, 3))
+
+    assert two - one == three - two > 0
+
+
+def test_disk_holds_three_copies_of_weights_and_two_of_the_optimizer_and_the_images(tmp_path: Path) -> None:
+    network = SMALL
+    weights_bytes = sum(tensor.nbytes for tensor in build_network(network).state_dict().values())
+
+    needed = _needed(_preflight(tmp_path, network=network), "disk")
+
+    images_bytes = 100 * 128 * 128 * 5
+    assert needed - images_bytes == pytest.approx(10 * weights_bytes, rel=0.01)
+
+
+def test_nothing_is_computed_or_allocated_for_the_largest_network(tmp_path: Path) -> None:
+    found = _preflight(tmp_path, network=NetworkSettings(width=1024), side_px=1024, batch_size=64)
+
+    assert found.missing[0].what == "memory"
+    assert "training.batch_size" in found.missing[0].remedy
+
+
+def test_shared_memory_is_looked_at_for_workers_only(tmp_path: Path) -> None:
+    if not module._SHARED_MEMORY.is_dir():
+        pytest.skip(f"no {module._SHARED_MEMORY} here")
+
+    assert not any(need.what == "shared memory" for need in _preflight(tmp_path).needs)
+    assert any(need.what == "shared memory" for need in _preflight(tmp_path, workers=2).needs)
+
+
+def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit, usage = tmp_path / "memory.max", tmp_path / "memory.current"
+    limit.write_text("1000000\n")
+    usage.write_text("400000\n")
+    monkeypatch.setattr(module, "_CGROUP_FILES", ((limit, usage),))
+
+    found = _preflight(tmp_path)
+
+    assert found.needs[0].available_bytes == 600_000
+    assert not found.needs[0].suffices
+
+
+def test_a_need_reads_as_a_sentence() -> None:
+    assert str(Need("disk", 3 * 2**29, 5 * 2**20, "")) == "disk: needs 1.5 GiB, 5 MiB free"
+
+
+def test_the_foresight_leaves_no_random_number_used(tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+
+    _preflight(tmp_path)
+
+    assert torch.equal(torch.get_rng_state(), before)
