@@ -1,0 +1,1 @@
+"""From a checkpoint and a data set to scores with their uncertainty."""
