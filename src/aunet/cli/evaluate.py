@@ -1,0 +1,116 @@
+"""`aunet evaluate`."""
+
+from math import isnan
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from aunet.cli.progress import progress_bar
+from aunet.datasets.opening import open_dataset
+from aunet.evaluation.report import TITLES
+from aunet.evaluation.run import evaluate
+from aunet.evaluation.summary import HAU_NOTE, NOT_THE_PAPER, Failure, Summary
+from aunet.inference.segmenter import Segmenter
+
+SOME_FAILED = 1
+_NAMED_AT_MOST = 20
+
+
+def run(
+    weights: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint of aunet train, or a bundle of aunet export.")
+    ],
+    data: Annotated[str, typer.Option(help="The data set, as folder:PATH.")],
+    out: Annotated[Path, typer.Option(help="Folder for per_image.csv, summary.json and report.html.")],
+    split: Annotated[
+        Literal["train", "validation", "test", "all"], typer.Option(help="Which side of the split to score.")
+    ] = "test",
+    batch: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
+    device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of prepared images, shared by runs; beside OUT by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print summary.json.")] = False,
+    allow_for_processing: Annotated[
+        bool, typer.Option("--allow-for-processing", help="Let FOR PROCESSING images through.")
+    ] = False,
+) -> None:
+    """Score a checkpoint or a bundle on a split.
+
+    Writes per_image.csv, summary.json and report.html (one file, opens offline). Every score is measured on the model's
+    grid. A second run goes on where the first was cut off. The exit status is 1 if an image could not be read; it
+    counts as missed.
+
+    Raises:
+        Exit: Some images could not be used.
+    """
+    segmenter = Segmenter.load(weights, device=device)
+    dataset = open_dataset(data)
+    with progress_bar("Evaluating") as on_progress:
+        summary = evaluate(
+            segmenter,
+            dataset,
+            out,
+            split=split,
+            cache=cache or out.parent / "aunet-cache",
+            weights=weights,
+            batch=batch,
+            allow_for_processing=allow_for_processing,
+            on_progress=on_progress,
+        )
+    if as_json:
+        typer.echo(summary.to_json(), nl=False)
+    else:
+        _show(summary, out)
+    _name("could not be read or computed and counts as missed if it shows a mass", summary.failures)
+    _name("refused by the data set, so not among these images", summary.refused)
+    if not summary.is_complete:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _show(summary: Summary, out: Path) -> None:
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    counts, about = summary.overall.counts, summary.provenance
+    console.print(f"{about.data}, split {about.split}, on a grid of {about.grid[0]} x {about.grid[1]} pixels")
+    console.print(
+        f"n {counts.n} images of {counts.n_patients} patients; {counts.n_with_mass} with a mass, of these "
+        f"{counts.missed} missed and {counts.no_overlap} predicted elsewhere only; {counts.false_positive_images} "
+        f"false-positive images, {counts.true_negatives} true negatives"
+    )
+    console.print(_scores(summary))
+    found = summary.detection
+    console.print(
+        f"Masses found: {found.froc.n_found} of {found.froc.n_masses} "
+        f"({_number(found.sensitivity.value)}, {_interval(found.sensitivity.ci95)}); false positives an image "
+        f"{_number(found.false_positives_per_image.value)}, {_interval(found.false_positives_per_image.ci95)}"
+    )
+    console.print(f"{HAU_NOTE}\n{NOT_THE_PAPER}")
+    console.print(f"Written: {out / 'report.html'}, {out / 'summary.json'}, {out / 'per_image.csv'}")
+
+
+def _scores(summary: Summary) -> Table:
+    table = Table("", "mean", "95 % interval", "median", "n")
+    for name, one in summary.metrics.items():
+        if one.n or not name.endswith("_mm"):
+            cells = (_number(one.mean), _interval(one.ci95), _number(one.median), str(one.n))
+            table.add_row(TITLES[name], *cells)
+    return table
+
+
+def _name(what: str, failures: tuple[Failure, ...]) -> None:
+    """Name images on the standard error, so that `--json` stays one document."""
+    for failure in failures[:_NAMED_AT_MOST]:
+        typer.echo(f"{failure.case}: {failure.reason} ({what})", err=True)
+    if len(failures) > _NAMED_AT_MOST:
+        typer.echo(f"and {len(failures) - _NAMED_AT_MOST} more ({what})", err=True)
+
+
+def _number(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.3f}"
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    return "-" if isnan(ends[0]) else f"{_number(ends[0])} to {_number(ends[1])}"

@@ -1,0 +1,49 @@
+"""`aunet export`: a checkpoint as a bundle that needs no PyTorch."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aunet.models.export import export_onnx
+from aunet.models.parity import Parity
+
+FORMATS: dict[str, Callable[[Path, Path], Parity]] = {"onnx": export_onnx}
+
+
+def run(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that aunet train wrote (.safetensors).")],
+    out: Annotated[Path, typer.Argument(help="The bundle to write (.onnx).")],
+    file_format: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(FORMATS)}.")] = "onnx",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Write a checkpoint as a bundle that needs no PyTorch, with its preprocessing and a parity proof inside.
+
+    Nothing is written unless ONNX Runtime gives what PyTorch gives, on images that a formula makes.
+
+    Raises:
+        ValueError: The format is unknown.
+    """
+    if file_format not in FORMATS:
+        msg = f"unknown format {file_format!r}; known is {', '.join(FORMATS)}"
+        raise ValueError(msg)
+    start = time.perf_counter()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    parity = FORMATS[file_format](checkpoint, out)
+    duration_s = time.perf_counter() - start
+    agreement = asdict(parity.agreement)
+    size_bytes = out.stat().st_size
+    if as_json:
+        document = {"bundle": str(out), "size_bytes": size_bytes, "duration_s": duration_s, "parity": agreement}
+        typer.echo(json.dumps(document | {"versions": parity.versions}, indent=2))
+    else:
+        typer.echo(f"wrote {out}: {size_bytes / 1e6:.1f} MB in {duration_s:.1f} s")
+        typer.echo(
+            f"ONNX Runtime and PyTorch differ by {agreement['max_difference']:.1e} at most in probability, and in"
+            f" {agreement['differing_share']:.4%} of the mask's pixels (probabilities {parity.lowest:.3g} to"
+            f" {parity.highest:.3g})"
+        )

@@ -1,0 +1,129 @@
+"""`aunet inspect`: what of a data set was read, repaired and refused, and why."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aunet.cli.progress import progress_bar
+from aunet.datasets.dataset import DataSet
+from aunet.datasets.inspection import ImageFacts, inspect_pixels
+from aunet.datasets.ledger import LedgerRow
+from aunet.datasets.opening import open_dataset
+from aunet.datasets.summary import QUANTILES, AreaSummary, DataSummary, summarise
+
+_SHOWN_AT_MOST = 60
+_SIZES_SHOWN = 5
+
+
+def run(
+    data: Annotated[str, typer.Argument(help="The data set, as in folder:PATH.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for ledger.csv and ledger.json.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Read the table and the headers of files, no pixels.")] = False,
+    allow_for_processing: Annotated[
+        bool, typer.Option("--allow-for-processing", help="Let FOR PROCESSING images through.")
+    ] = False,
+) -> None:
+    """Say what of a data set was read, repaired and refused, and why.
+
+    Every row of the table is named whose image can't be used, was repaired, or deserves a remark. The exit status is 1
+    if a row was refused.
+
+    Raises:
+        Exit: A row was refused.
+    """
+    dataset = open_dataset(data)
+    facts: tuple[ImageFacts, ...] = ()
+    if not quick:
+        with progress_bar("Reading images") as on_progress:
+            inspection = inspect_pixels(dataset, allow_for_processing=allow_for_processing, on_progress=on_progress)
+        dataset, facts = inspection.dataset, inspection.images
+    if out is not None:
+        dataset.ledger.write(out)
+    summary = summarise(dataset, facts)
+    if as_json:
+        typer.echo(json.dumps(_document(data, dataset, summary, pixels_read=not quick), indent=1))
+    else:
+        _show(dataset, summary, out=out, quick=quick)
+    if dataset.ledger.counts["refused"]:
+        raise typer.Exit(1)
+
+
+def _remarkable(dataset: DataSet) -> list[LedgerRow]:
+    """Rows with something to say, refused ones first."""
+    order = {"refused": 0, "repaired": 1, "read": 2}
+    return sorted((row for row in dataset.ledger.rows if row.reason), key=lambda row: order[row.status])
+
+
+def _document(data: str, dataset: DataSet, summary: DataSummary, *, pixels_read: bool) -> dict[str, object]:
+    return {
+        "data": data,
+        "pixels_read": pixels_read,
+        "counts": dataset.ledger.counts,
+        "notes": dataset.ledger.notes,
+        "quantiles": QUANTILES,
+        **asdict(summary),
+        "rows": [asdict(row) for row in _remarkable(dataset)],
+    }
+
+
+def _show(dataset: DataSet, summary: DataSummary, *, out: Path | None, quick: bool) -> None:
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    counts = dataset.ledger.counts
+    console.print(
+        f"{dataset.name}: {sum(counts.values())} rows, {counts['read']} read, {counts['repaired']} repaired, "
+        f"{counts['refused']} refused; {summary.images} images of {summary.patients} patients can be used"
+    )
+    if quick:
+        console.print("Only the table and the headers were read; leave out --quick to check the pixels.")
+    for note in dataset.ledger.notes:
+        console.print(f"note: {note}")
+    for name, text in _facts(summary):
+        console.print(f"{name:20}  {text}")
+    rows = _remarkable(dataset)
+    for row in rows[:_SHOWN_AT_MOST]:
+        label = "remark" if row.status == "read" else row.status
+        console.print(f"{label:8}  line {row.line}  {row.case}: {row.reason}")
+    if len(rows) > _SHOWN_AT_MOST:
+        console.print(f"... and {len(rows) - _SHOWN_AT_MOST} more rows; --out DIR writes all of them")
+    if out is not None:
+        console.print(f"Ledger: {out / 'ledger.csv'}, {out / 'ledger.json'}")
+
+
+def _facts(summary: DataSummary) -> Iterator[tuple[str, str]]:
+    """The summary as pairs of a name and what there is to say."""
+    for side, one in summary.splits.items():
+        without = f", {one.without_mass} without a mass" if one.without_mass else ""
+        yield side, f"{one.images} images, {one.patients} patients{without}"
+    yield "view", _listed(summary.views)
+    yield "laterality", _listed(summary.lateralities)
+    if summary.sizes:
+        frequent = dict(list(summary.sizes.items())[:_SIZES_SHOWN])
+        more = f", {len(summary.sizes) - _SIZES_SHOWN} more sizes" if len(summary.sizes) > _SIZES_SHOWN else ""
+        yield "rows x columns", _listed(frequent) + more
+        yield "bits a pixel", _listed(summary.bits_stored)
+    if summary.areas is not None:
+        yield from _area_facts(summary.areas)
+    for name, values in summary.properties.items():
+        yield name, _listed(values)
+
+
+def _area_facts(areas: AreaSummary) -> Iterator[tuple[str, str]]:
+    yield "area of masks at", _columns(f"{quantile:.0%}" for quantile in QUANTILES)
+    yield "  pixels", _columns(f"{value:.0f}" for value in areas.px)
+    yield "  share of image", _columns(f"{value:.2%}" for value in areas.share)
+    if areas.mm2 is not None:
+        yield f"  mm2 ({areas.n_mm2} images)", _columns(f"{value:.0f}" for value in areas.mm2)
+
+
+def _columns(cells: Iterable[str]) -> str:
+    return "".join(f"{cell:>9}" for cell in cells)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{value}: {count}" for value, count in counts.items())

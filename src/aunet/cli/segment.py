@@ -1,0 +1,66 @@
+"""`aunet segment`: the masses in mammograms, as masks, overlays, DICOM SEG and numbers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aunet.cli.progress import progress_bar
+from aunet.inference.batch import BatchReport, Options, segment_files
+from aunet.inference.results import to_json
+from aunet.inference.segmenter import Segmenter
+
+_SHOWN_AT_MOST = 20
+
+
+def run(
+    inputs: Annotated[list[Path], typer.Argument(help="Mammograms (DICOM, PNG, TIFF, JPEG, PGM), or folders of them.")],
+    weights: Annotated[Path, typer.Option(help="Checkpoint of aunet train, or bundle of aunet export.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results; a second run does only what is missing.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
+    viewer_geometry: Annotated[
+        bool,
+        typer.Option("--viewer-geometry", help="Add an invented position in space to each SEG, as OHIF needs it."),
+    ] = False,
+    allow_for_processing: Annotated[
+        bool, typer.Option("--allow-for-processing", help="Let FOR PROCESSING images through.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Outline the masses in mammograms.
+
+    Writes for each input a mask PNG of its own size, an overlay PNG, for a DICOM file with a mass a DICOM SEG, and a
+    row in results.csv and results.json. The exit status is 1 if an input failed; the others are done all the same.
+
+    Raises:
+        Exit: An input failed.
+    """
+    options = Options(viewer_geometry=viewer_geometry, allow_for_processing=allow_for_processing)
+    segmenter = Segmenter.load(weights, device=device)
+    with progress_bar("Segmenting") as on_progress:
+        report = segment_files(inputs, segmenter, out, options=options, on_progress=on_progress)
+    if as_json:
+        typer.echo(to_json(report.results, report.passed_over))
+    else:
+        _show(report, out)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _show(report: BatchReport, out: Path) -> None:
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    n_segmented = len(report.results) - len(report.failed)
+    n_with_mass = sum(bool(result.masses) for result in report.results)
+    console.print(
+        f"{len(report.results)} images: {n_segmented} segmented ({report.n_reused} of them before), "
+        f"{len(report.failed)} failed; a mass in {n_with_mass}"
+    )
+    for result in report.failed[:_SHOWN_AT_MOST]:
+        console.print(f"failed  {result.error}")
+    for file in report.passed_over[:_SHOWN_AT_MOST]:
+        console.print(f"passed over  {file.path}: {file.reason}")
+    hidden = max(0, len(report.failed) - _SHOWN_AT_MOST) + max(0, len(report.passed_over) - _SHOWN_AT_MOST)
+    if hidden:
+        console.print(f"... and {hidden} more, all of them in results.json")
+    console.print(f"Results: {out / 'results.csv'}, {out / 'results.json'}")

@@ -1,0 +1,93 @@
+"""`aunet train`."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from aunet.cli.progress import progress_bar
+from aunet.datasets.opening import open_dataset
+from aunet.training.recipe import load_recipe
+from aunet.training.run import TrainedRun, train
+
+SOME_FAILED = 1
+
+
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (TOML file), or the name of a bundled one.")],
+    data: Annotated[str, typer.Option(help="The data set, as folder:PATH.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; it must not exist yet, save with --resume.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one entry of the recipe; may be repeated."),
+    ] = None,
+    init: Annotated[Path | None, typer.Option(help="Start from the weights of this checkpoint.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run was cut off.")] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of prepared images, shared by runs; beside the run by default.")
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"] | None, typer.Option(help="Where to compute; the recipe decides else.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a network from a recipe.
+
+    The folder of the run gets best.safetensors and last.safetensors, metrics.csv (a row an epoch), a TensorBoard log,
+    the recipe, the ledger of the images and summary.json.
+
+    Raises:
+        Exit: Some images could not be used.
+    """
+    changes = [*(overrides or []), *([f"hardware.accelerator={device}"] if device else [])]
+    checked = load_recipe(recipe, changes)
+    dataset = open_dataset(data)
+    with _progress("Preparing") as on_prepared, _progress("Training") as on_progress:
+        trained = train(
+            checked,
+            dataset,
+            out,
+            init=init,
+            resume=resume,
+            cache=cache or out.parent / "aunet-cache",
+            on_prepared=on_prepared,
+            on_progress=on_progress,
+        )
+    if as_json:
+        typer.echo(json.dumps(asdict(trained), default=str))
+    else:
+        _tell(trained)
+    if trained.refused_images:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _tell(trained: TrainedRun) -> None:
+    score = "" if trained.best_score is None else f", validation DSC {trained.best_score:.4f}"
+    typer.echo(f"{trained.best}: epoch {trained.best_epoch} of {trained.epochs}{score}")
+    typer.echo(f"{trained.seconds:.0f} s, {trained.images_per_second:.2f} images/s on {trained.hardware}")
+    if trained.refused_images:
+        typer.echo(f"{trained.refused_images} images were left out; {trained.folder / 'ledger.csv'} says why", err=True)
+
+
+@contextmanager
+def _progress(description: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on a terminal; nothing elsewhere, where the log has a line for each epoch."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with progress_bar(description) as on_progress:
+        # The bar redirects the standard error so that log lines go above it; the log has to look it up again.
+        streams = [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.StreamHandler)]
+        before = [handler.setStream(sys.stderr) for handler in streams]
+        try:
+            yield on_progress
+        finally:
+            for handler, stream in zip(streams, before, strict=True):
+                if stream is not None:
+                    handler.setStream(stream)

@@ -1,0 +1,141 @@
+"""The demo's page: what each stage wrote, shown in one HTML file."""
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from aunet.datasets.opening import open_dataset
+from aunet.io.files import read_sample
+from aunet.sample import Sample
+from aunet.studies.demo import Layout, Stage
+
+SHOWN_PHANTOMS = 8
+_FILMS_WARNING = (
+    "This network saw synthetic mammograms only. Its outlines on real films show that the road from a film to a DICOM"
+    " SEG runs; they are no finding, and mostly wrong."
+)
+_PAGE = Template((Path(__file__).parent / "demo_page.html").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A stage and how long it took."""
+
+    stage: Stage
+    seconds: float
+
+
+def write_page(layout: Layout, stages: Sequence[Timed], *, films_missing: str = "") -> Path:
+    """Write `index.html`: phantoms, ledger, learning curve, scores, overlays, and every command.
+
+    Args:
+        layout: The demo's folder, all stages done.
+        stages: What was run.
+        films_missing: Why no real films are shown; "" if they are.
+
+    Returns:
+        The page.
+    """
+    data = open_dataset(f"folder:{layout.phantoms}")
+    test = [sample for sample in data.samples if sample.split == "test"]
+    sections = {
+        "phantoms": _phantom_sheet(test[:SHOWN_PHANTOMS]),
+        "ledger": _ledger_sentence(layout),
+        "learning": _learning_curve(pd.read_csv(layout.run / "metrics.csv")),
+        "scores": _score_table(layout),
+        "held_out": _overlays(layout.segmented),
+        "films": escape(films_missing) if films_missing else f"{_FILMS_WARNING}</p>{_overlays(layout.films)}<p>",
+        "commands": _command_table(stages),
+    }
+    page = layout.root / "index.html"
+    aside = page.with_name("index.html.part")
+    aside.write_text(_PAGE.substitute(sections), encoding="utf-8")
+    aside.replace(page)
+    return page
+
+
+def _phantom_sheet(samples: Sequence[Sample]) -> str:
+    """The first test phantoms with their masks outlined."""
+    figure = Figure(figsize=(10, 6.2), layout="constrained")
+    for axes, sample in zip(figure.subplots(2, SHOWN_PHANTOMS // 2).flat, samples, strict=False):
+        mammogram, mask = read_sample(sample)
+        axes.imshow(mammogram.image, cmap="gray")
+        axes.contour(mask.pixels, levels=[0.5], colors="white", linewidths=0.8)
+        axes.set_title(Path(sample.case).name, fontsize=8)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    return _picture(figure, "Synthetic mammograms with their masses outlined in white")
+
+
+def _learning_curve(metrics: pd.DataFrame) -> str:
+    """Loss and validation DSC against the epoch."""
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    loss_axes, dice_axes = figure.subplots(1, 2)
+    loss_axes.plot(metrics["epoch"], metrics["train_loss"], label="training")
+    loss_axes.plot(metrics["epoch"], metrics["validation_loss"], label="validation")
+    loss_axes.set(xlabel="epoch", ylabel="loss (Dice + cross-entropy)")
+    loss_axes.legend(frameon=False)
+    dice_axes.plot(metrics["epoch"], metrics["validation_dsc"], color="C1")
+    dice_axes.set(xlabel="epoch", ylabel="mean validation DSC", ylim=(0, 1))
+    return _picture(figure, "Loss and validation DSC by epoch")
+
+
+def _ledger_sentence(layout: Layout) -> str:
+    counts = json.loads((layout.inspection / "ledger.json").read_text(encoding="utf-8"))["counts"]
+    return ", ".join(f"{number} {status}" for status, number in counts.items())
+
+
+def _score_table(layout: Layout) -> str:
+    """n, misses and the metrics with their intervals."""
+    summary = json.loads((layout.evaluation / "summary.json").read_text(encoding="utf-8"))
+    rows = [
+        f"<tr><td>{escape(name)}</td><td>{_number(values['mean'])}</td><td>{_number(values['median'])}</td>"
+        f"<td>{' to '.join(_number(limit) for limit in values['ci95'] or ())}</td></tr>"
+        for name, values in summary["metrics"].items()
+    ]
+    return (
+        f"<p>{summary['n']} test images, {summary['missed']} missed, {summary['false_positive_images']} false positive."
+        ' <a href="evaluation/report.html">The whole report</a> has distributions, groups and overlays.</p>'
+        "<table><tr><th>metric</th><th>mean</th><th>median</th><th>95 % interval of the mean</th></tr>"
+        f"{''.join(rows)}</table>"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3g}"
+
+
+def _overlays(folder: Path) -> str:
+    """All overlays that a segmentation wrote, with their files' names."""
+    pictures = []
+    for path in sorted((folder / "overlays").rglob("*.png")):
+        text = base64.b64encode(path.read_bytes()).decode()
+        pictures.append(
+            f'<figure><img alt="Outline of the predicted masses" src="data:image/png;base64,{text}">'
+            f"<figcaption>{escape(path.relative_to(folder).as_posix())}</figcaption></figure>"
+        )
+    return f'<div class="overlays">{"".join(pictures)}</div>'
+
+
+def _command_table(stages: Sequence[Timed]) -> str:
+    rows = [
+        f"<tr><td>{escape(timed.stage.title)}<br><small>{escape(timed.stage.meaning)}</small></td>"
+        f"<td><code>{escape(timed.stage.command)}</code></td><td>{timed.seconds:.0f} s</td></tr>"
+        for timed in stages
+    ]
+    return f"<table><tr><th>step</th><th>command</th><th>time</th></tr>{''.join(rows)}</table>"
+
+
+def _picture(figure: Figure, description: str) -> str:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    text = base64.b64encode(content.getvalue()).decode()
+    return f'<img alt="{escape(description)}" src="data:image/png;base64,{text}">'

@@ -1,0 +1,118 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from aunet.cli import evaluate
+from aunet.models.card import ModelCard, NetworkSettings
+from aunet.models.checkpoint import save_checkpoint
+from aunet.models.factory import build_network
+from aunet.preprocessing.pipeline import Preprocessing
+
+verb = typer.Typer()
+verb.command()(evaluate.run)
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network that was never trained."""
+    settings = NetworkSettings(name="unet", width=4, in_channels=1)
+    card = ModelCard(
+        network=settings,
+        preprocessing=Preprocessing(rows=32, columns=32, channels=1).to_json(),
+        recipe="",
+        threshold=0.5,
+        versions={},
+        licence="CC0",
+        data_source="none",
+        trained="2020-02-20",
+        notes="",
+    )
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "best.safetensors"
+    save_checkpoint(path, build_network(settings).eval(), card)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four images of four patients, one of them without a mass."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for name in "abcd":
+        image, mask = np.zeros((64, 48), dtype=np.uint16), np.zeros((64, 48), dtype=np.uint8)
+        image[4:60, :30] = rng.integers(20_000, 60_000, (56, 30))
+        mask[20:30, 5:15] = 0 if name == "d" else 255
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+        Image.fromarray(mask).save(tmp_path / f"{name}_mask.png")
+        cells = {"image": f"{name}.png", "mask": f"{name}_mask.png", "patient_id": f"Jane Doe {name}", "split": "test"}
+        rows.append(cells)
+    with (tmp_path / "cases.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return tmp_path
+
+
+def arguments(checkpoint: Path, folder: Path, *more: str) -> list[str]:
+    return [str(checkpoint), "--data", f"folder:{folder}", "--out", str(folder / "out"), "--device", "cpu", *more]
+
+
+def test_scores_are_shown_with_their_number_misses_and_interval(checkpoint: Path, folder: Path) -> None:
+    result = runner.invoke(verb, arguments(checkpoint, folder))
+
+    assert result.exit_code == 0, result.output
+    assert "n 4 images of 4 patients; 3 with a mass" in result.stdout
+    assert "missed" in result.stdout
+    assert "95 % interval" in result.stdout
+    assert "HAU (row-wise)" in result.stdout
+    assert "32 x 32 pixels" in result.stdout
+    assert {path.name for path in (folder / "out").iterdir()} >= {"per_image.csv", "summary.json", "report.html"}
+
+
+def test_json_is_the_summary_and_nothing_else_on_the_standard_output(checkpoint: Path, folder: Path) -> None:
+    result = runner.invoke(verb, arguments(checkpoint, folder, "--json"))
+
+    summary = json.loads(result.stdout)
+    assert summary == json.loads((folder / "out" / "summary.json").read_text("utf-8"))
+    assert summary["n"] == 4
+    assert summary["weights"]["name"] == "best.safetensors"
+
+
+def test_an_unreadable_image_is_named_counts_as_missed_and_ends_with_status_1(checkpoint: Path, folder: Path) -> None:
+    # A sound header and no pixels: the table's check passes, reading does not.
+    content = (folder / "b.png").read_bytes()
+    (folder / "b.png").write_bytes(content[: len(content) // 2])
+
+    result = runner.invoke(verb, arguments(checkpoint, folder, "--json"))
+
+    assert result.exit_code == 1
+    summary = json.loads(result.stdout)
+    assert (summary["n"], summary["failed"]) == (4, 1)
+    assert summary["missed"] >= 1
+    assert summary["failures"][0]["case"] == "b"
+    assert "b: " in result.stderr
+
+
+def test_a_row_that_the_data_set_refuses_is_named_and_ends_with_status_1(checkpoint: Path, folder: Path) -> None:
+    (folder / "c.png").unlink()
+
+    result = runner.invoke(verb, arguments(checkpoint, folder, "--json"))
+
+    assert result.exit_code == 1
+    assert [row["case"] for row in json.loads(result.stdout)["refused"]] == ["c"]
+    assert "refused" in result.stderr
+
+
+def test_the_output_names_no_patient(checkpoint: Path, folder: Path) -> None:
+    result = runner.invoke(verb, arguments(checkpoint, folder))
+
+    assert "Jane" not in result.output
+    assert not any(b"Jane" in path.read_bytes() for path in (folder / "out").iterdir())

@@ -1,0 +1,98 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from aunet.cli import inspect
+
+verb = typer.Typer()
+verb.command()(inspect.run)
+runner = CliRunner()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three sound images of two patients."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for name, patient_id, split in (("a", "Jane Doe", "train"), ("b", "Jane Doe", "train"), ("c", "C", "test")):
+        mask = np.zeros((20, 16), np.uint8)
+        mask[4:8, 4:6] = 255
+        Image.fromarray(rng.integers(100, 4096, (20, 16)).astype(np.uint16)).save(tmp_path / f"{name}.png")
+        Image.fromarray(mask).save(tmp_path / f"{name}_mask.png")
+        rows.append({"image": f"{name}.png", "mask": f"{name}_mask.png", "patient_id": patient_id, "split": split})
+    with (tmp_path / "cases.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return tmp_path
+
+
+def spoil(folder: Path, before: str, after: str) -> None:
+    table = folder / "cases.csv"
+    table.write_text(table.read_text("utf-8").replace(before, after), "utf-8")
+
+
+def test_a_sound_folder_is_summed_up_with_status_0(folder: Path) -> None:
+    result = runner.invoke(verb, [f"folder:{folder}"])
+
+    assert result.exit_code == 0
+    assert "3 rows, 3 read, 0 repaired, 0 refused; 3 images of 2 patients can be used" in result.stdout
+    assert "2 images, 1 patients" in result.stdout
+    assert "20 x 16: 3" in result.stdout
+
+
+def test_a_refused_row_is_named_with_its_reason_and_status_1(folder: Path) -> None:
+    spoil(folder, "c.png", "missing.png")
+
+    result = runner.invoke(verb, [f"folder:{folder}"])
+
+    assert result.exit_code == 1
+    assert "refused   line 4  missing: the image missing.png is missing" in result.stdout
+
+
+def test_json_is_one_document_on_the_standard_output(folder: Path) -> None:
+    spoil(folder, "Doe,train", "Doe,Train")
+
+    result = runner.invoke(verb, [f"folder:{folder}", "--json"])
+
+    document = json.loads(result.stdout)
+    assert document["counts"] == {"read": 1, "repaired": 2, "refused": 0}
+    assert document["splits"]["train"] == {"images": 2, "patients": 1, "without_mass": 0}
+    assert document["areas"]["px"] == [8.0] * 7
+    assert [row["line"] for row in document["rows"]] == [2, 3]
+
+
+def test_quick_reads_no_pixels(folder: Path) -> None:
+    path = folder / "a.png"
+    path.write_bytes(path.read_bytes()[:-40])
+
+    quick = runner.invoke(verb, [f"folder:{folder}", "--quick", "--json"])
+    whole = runner.invoke(verb, [f"folder:{folder}", "--json"])
+
+    assert (quick.exit_code, whole.exit_code) == (0, 1)
+    assert json.loads(quick.stdout)["pixels_read"] is False
+    assert json.loads(whole.stdout)["rows"][0]["case"] == "a"
+
+
+def test_out_receives_the_ledger_with_every_row(folder: Path, tmp_path: Path) -> None:
+    runner.invoke(verb, [f"folder:{folder}", "--out", str(tmp_path / "report")])
+
+    document = json.loads((tmp_path / "report" / "ledger.json").read_text("utf-8"))
+    assert [row["case"] for row in document["rows"]] == ["a", "b", "c"]
+
+
+def test_a_patient_on_both_sides_is_reported_and_never_named(folder: Path, tmp_path: Path) -> None:
+    spoil(folder, "b_mask.png,Jane Doe,train", "b_mask.png,Jane Doe,test")
+
+    result = runner.invoke(verb, [f"folder:{folder}", "--out", str(tmp_path / "report")])
+
+    written = "".join(path.read_text("utf-8") for path in (tmp_path / "report").iterdir())
+    assert result.exit_code == 1
+    assert result.stdout.count("more than one side of the split") == 2
+    assert "Jane" not in result.output + written

@@ -1,0 +1,140 @@
+"""`aunet segment` as a user calls it, on a bundle that takes brightness for probability."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import typer
+from onnx import TensorProto, helper
+from PIL import Image as PillowImage
+
+from aunet.cli.app import app
+from aunet.errors import CheckpointError
+from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings
+from aunet.preprocessing.pipeline import Preprocessing
+
+
+def write_bundle(path: Path, *, threshold: float = 0.8) -> Path:
+    """An ONNX file whose probability is the mean over the channels of the prepared image."""
+    settings = Preprocessing(rows=64, columns=48)
+    card = ModelCard(
+        network=NetworkSettings(),
+        preprocessing=settings.to_json(),
+        recipe="",
+        threshold=threshold,
+        versions={"aunet": "0.1.0"},
+        licence="none",
+        data_source="none",
+        trained="2020-01-01",
+        notes="",
+    )
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["images", "axes"], ["probability"], keepdims=0)],
+        "brightness",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 64, 48])],
+        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["batch", 64, 48])],
+        [helper.make_tensor("axes", TensorProto.INT64, [1], [1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return write_bundle(tmp_path / "bright.onnx")
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """A folder of two pictures, one with a bright rectangle at rows 90 to 114."""
+    row, column = np.mgrid[:200, :150]
+    image = np.where((row - 100) ** 2 + column**2 < 85**2, 1000, 0).astype(np.uint16)
+    image[90:114, 30:60] = 4000
+    folder = tmp_path / "films"
+    folder.mkdir()
+    PillowImage.fromarray(image).save(folder / "a.png")
+    PillowImage.fromarray(image[::-1].copy()).save(folder / "b.png")
+    return folder
+
+
+def call(*arguments: object) -> int:
+    """The exit status."""
+    try:
+        result = app(["segment", *map(str, arguments)], standalone_mode=False)
+    except typer.Exit as error:
+        return error.exit_code
+    return int(result or 0)
+
+
+def test_a_folder_is_segmented(bundle: Path, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+
+    status = call(films, "--weights", bundle, "--out", out)
+
+    with (out / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert status == 0
+    assert [(row["name"], row["n_masses"]) for row in rows] == [("a", "1"), ("b", "1")]
+    assert (out / "masks" / "a.png").is_file()
+    assert (out / "overlays" / "b.png").is_file()
+    said = capsys.readouterr().out
+    assert "2 images: 2 segmented (0 of them before), 0 failed; a mass in 2" in said
+    assert str(out / "results.csv") in said
+
+
+def test_a_second_run_says_what_was_there(
+    bundle: Path, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(films, "--weights", bundle, "--out", tmp_path / "out")
+    capsys.readouterr()
+
+    status = call(films, "--weights", bundle, "--out", tmp_path / "out")
+
+    assert status == 0
+    assert "2 segmented (2 of them before)" in capsys.readouterr().out
+
+
+def test_an_input_that_fails_is_named_and_the_exit_status_is_one(
+    bundle: Path, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (films / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"nothing more")
+    (films / "readme.txt").write_text("")
+
+    status = call(films, "--weights", bundle, "--out", tmp_path / "out")
+
+    said = capsys.readouterr().out
+    assert status == 1
+    assert "3 images: 2 segmented (0 of them before), 1 failed" in said
+    assert f"failed  {films / 'broken.dcm'}" in said
+    assert f"passed over  {films / 'readme.txt'}" in said
+
+
+def test_json_prints_one_document_and_nothing_else(
+    bundle: Path, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = call(films / "a.png", "--weights", bundle, "--out", tmp_path / "out", "--json")
+
+    document = json.loads(capsys.readouterr().out)
+    (result,) = document["results"]
+    (mass,) = result["masses"]
+    assert status == 0
+    assert result["input"] == (films / "a.png").as_posix()
+    assert mass["box"][0] == pytest.approx(90, abs=3)
+    assert mass["area_px"] == pytest.approx(24 * 30, rel=0.15)
+
+
+def test_weights_that_are_none_are_an_error(films: Path, tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_bytes(b"PK\x03\x04")
+
+    with pytest.raises(CheckpointError, match="neither a checkpoint"):
+        call(films, "--weights", tmp_path / "weights.pt", "--out", tmp_path / "out")
+
+
+def test_a_bundle_runs_on_the_processor_only(bundle: Path, films: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="cuda"):
+        call(films, "--weights", bundle, "--out", tmp_path / "out", "--device", "cuda")
