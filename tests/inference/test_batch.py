@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import os
 import threading
 from pathlib import Path
 
@@ -455,3 +456,12 @@ def test_passed_over_files_are_in_the_document(tmp_path: Path) -> None:
 
     document = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [Path(entry["path"]).name for entry in document["passed_over"]] == ["cases.csv"]
+
+
+def test_what_is_no_file_fails_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+
+    report = segment_files([tmp_path / "pipe.png", write_film(tmp_path / "film.png")], segmenter(), tmp_path / "out")
+
+    assert [result.status for result in report.results] == ["failed", "segmented"]
+    assert report.results[0].error == f"{tmp_path / 'pipe.png'}: a pipe, a device or a folder; give a file"

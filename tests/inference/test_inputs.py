@@ -1,5 +1,7 @@
 """Which files are taken, and what their results are called."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -140,3 +142,50 @@ def test_no_two_inputs_share_a_name_and_a_second_run_gives_the_same(typed: list[
 
     assert len({name.casefold() for name in first}) == len(typed)
     assert again == first
+
+
+def test_links_that_lead_nowhere_or_to_themselves_stop_nothing(tmp_path: Path) -> None:
+    touched(tmp_path, "film.png")
+    (tmp_path / "notes.txt").symlink_to(tmp_path / "gone.txt")
+    (tmp_path / "scan.dcm").symlink_to(tmp_path / "scan.dcm")
+
+    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+
+    assert [file.path.name for file in found.files] == ["film.png", "notes.txt", "scan.dcm"]
+
+
+def test_a_folder_that_can_t_be_listed_is_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touched(tmp_path, "closed/film.png", "film.png")
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+
+    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+
+    assert [file.relative.as_posix() for file in found.files] == ["closed", "film.png"]
+
+
+def test_pipes_and_devices_are_no_images(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+
+    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+
+    assert found.files == ()
+    assert [file.reason for file in found.passed_over] == ["neither a file nor a folder"]
+
+
+def test_a_second_name_of_the_same_file_is_passed_over_with_the_first(tmp_path: Path) -> None:
+    touched(tmp_path, "film.png")
+    (tmp_path / "again.png").symlink_to(tmp_path / "film.png")
+
+    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+
+    assert [file.path.name for file in found.files] == ["again.png"]
+    assert [(file.path.name, file.reason) for file in found.passed_over] == [
+        ("film.png", f"the same file as {tmp_path / 'again.png'}")
+    ]

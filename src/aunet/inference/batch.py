@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aunet.errors import AunetError, CheckpointError, WriteError
+from aunet.errors import AunetError, CheckpointError, ReadError, WriteError
 from aunet.inference.inputs import Input, PassedOver, find_inputs, name_results
 from aunet.inference.overlay import draw_overlay
 from aunet.inference.results import Key, Result, read_records, write_record, write_results
@@ -171,15 +171,15 @@ class _Batch:
 
     def _is_same_image(self, file: Input, name: str) -> bool:
         try:
-            return digest(file.path) == self.records[name].key.content_sha256
-        except OSError:
+            return _content_hash(file) == self.records[name].key.content_sha256
+        except (OSError, ReadError):
             return False
 
     def _read(self, file: Input, name: str) -> _Ready | Result:
         """The first stage, in a reading thread: the image prepared, or the result already there, or an error."""
         job = _Job(file, name, self._key(""))
         try:
-            job = replace(job, key=self._key(digest(file.path)))
+            job = replace(job, key=self._key(_content_hash(file)))
             known = self.records.get(name)
             if known is not None and known.key == job.key and known.is_complete_in(self.out):
                 return replace(known, input=file.typed)
@@ -278,6 +278,18 @@ class _Batch:
             viewer_geometry=self.options.viewer_geometry,
             allow_for_processing=self.options.allow_for_processing,
         )
+
+
+def _content_hash(file: Input) -> str:
+    """SHA-256 of an input.
+
+    Raises:
+        ReadError: It is no file; a pipe would be waited for without end.
+    """
+    if file.path.exists() and not file.path.is_file():
+        msg = f"{file.typed}: a pipe, a device or a folder; give a file"
+        raise ReadError(msg)
+    return digest(file.path)
 
 
 def _reason(file: Input, error: Exception) -> str:

@@ -1,5 +1,7 @@
 """Which files are to be segmented, and what their results are called."""
 
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,19 +63,16 @@ def find_inputs(paths: Sequence[Path], *, leave_out: Path) -> Inputs:
     Returns:
         Each file once, in the order given.
     """
-    files: dict[Path, Input] = {}
+    files: dict[str, Input] = {}
     passed_over: list[PassedOver] = []
-    for path in paths:
-        if not path.is_dir():
-            files.setdefault(path.resolve(), Input(path, Path(path.name)))
+    for found in _found_at(paths, leave_out=leave_out.resolve()):
+        if isinstance(found, PassedOver):
+            passed_over.append(found)
             continue
-        for found in _walk(path, leave_out=leave_out.resolve()):
-            if isinstance(found, PassedOver):
-                passed_over.append(found)
-            elif reason := _evidently_no_image(found):
-                passed_over.append(PassedOver(found, reason))
-            else:
-                files.setdefault(found.resolve(), Input(found, found.relative_to(path)))
+        # Unlike Path.resolve, it doesn't raise on a link that leads to itself.
+        first = files.setdefault(os.path.realpath(found.path), found)
+        if first.path != found.path:
+            passed_over.append(PassedOver(found.path, f"the same file as {first.typed}"))
     return Inputs(tuple(files.values()), tuple(passed_over))
 
 
@@ -129,23 +128,58 @@ def _candidates(file: Input) -> Iterator[str]:
         number += 1
 
 
+def _found_at(paths: Sequence[Path], *, leave_out: Path) -> Iterator[Input | PassedOver]:
+    """Every file at the given paths, also one that comes up twice."""
+    for path in paths:
+        if not path.is_dir():
+            yield Input(path, Path(path.name))
+            continue
+        for found in _walk(path, leave_out=leave_out):
+            if isinstance(found, PassedOver):
+                yield found
+            else:
+                yield Input(found, Path(path.name) if found == path else found.relative_to(path))
+
+
 def _walk(folder: Path, *, leave_out: Path) -> Iterator[Path | PassedOver]:
-    """Every file below a folder, by name; links to folders are not followed, since they may lead in a circle."""
-    for entry in sorted(folder.iterdir()):
+    """Every file below a folder, by name; links to folders are not followed, since they may lead in a circle.
+
+    What can't be looked at, be it a folder, comes as a file: reading it will say why.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        yield folder
+        return
+    for entry in entries:
+        mode = _mode(entry)
         if entry.name.startswith("."):
             yield PassedOver(entry, "hidden")
-        elif not entry.is_dir():
-            yield entry
+        elif stat.S_ISREG(mode):
+            reason = _evidently_no_image(entry)
+            yield PassedOver(entry, reason) if reason else entry
+        elif not stat.S_ISDIR(mode):
+            yield PassedOver(entry, "neither a file nor a folder")
         elif entry.is_symlink():
             yield PassedOver(entry, "a link to a folder; give it by its name to have it read")
         elif entry.resolve() != leave_out:
             yield from _walk(entry, leave_out=leave_out)
 
 
+def _mode(path: Path) -> int:
+    """What a path leads to, in the system's bits; those of a file where it can't be looked at."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return stat.S_IFREG
+
+
 def _evidently_no_image(path: Path) -> str:
-    """Why a file of a folder is none to segment; "" if it may be one."""
+    """Why a file of a folder is none to segment; "" if it may be one, or can't be opened."""
     if path.name.upper() == "DICOMDIR":
         return "the index of a DICOM medium"
-    if path.suffix.lower() in _OTHER_ENDINGS and not is_dicom(path):
-        return f"no image, by its ending {path.suffix} and its content"
-    return ""
+    try:
+        is_other = path.suffix.lower() in _OTHER_ENDINGS and not is_dicom(path)
+    except OSError:
+        return ""
+    return f"no image, by its ending {path.suffix} and its content" if is_other else ""
