@@ -13,6 +13,7 @@ import pytest
 from jaxtyping import UInt16
 from PIL import Image as PillowImage
 from pydicom import dcmread
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     JPEG2000,
@@ -298,11 +299,48 @@ def test_a_jpeg_2000_codestream_of_another_size_than_declared_is_refused(dicom_f
         read_dicom(path)
 
 
-def test_undeclared_frames_are_refused(dicom_file: Make) -> None:
-    path = dicom_file(np.concatenate([noise(), noise()]), Rows=ROWS)
+@pytest.mark.parametrize("shape", [(ROWS // 2, COLUMNS), (ROWS - 1, COLUMNS), (ROWS, COLUMNS - 1)])
+def test_more_pixels_than_declared_are_refused(dicom_file: Make, shape: tuple[int, int]) -> None:
+    path = dicom_file(noise(), Rows=shape[0], Columns=shape[1])
 
     with pytest.raises(DicomReadError, match="several frames, or a wrong size"):
         read_dicom(path)
+
+
+def test_padding_behind_the_pixels_is_passed_over(dicom_file: Make) -> None:
+    path = dicom_file(noise())
+    dataset = dcmread(path)
+    dataset.PixelData += bytes(10)
+    dataset.save_as(path)
+
+    mammogram = read_dicom(path)
+
+    np.testing.assert_array_equal(mammogram.image, noise())
+
+
+@pytest.mark.parametrize("has_offsets", [False, True])
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless], ids=lambda syntax: syntax.name)
+def test_undeclared_frames_are_refused(dicom_file: Make, syntax: UID, has_offsets: bool) -> None:
+    path = by_pydicom(dicom_file(noise()), syntax)
+    dataset = dcmread(path)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    dataset.PixelData = encapsulate([frame, frame], has_bot=has_offsets)
+    dataset.save_as(path)
+
+    with pytest.raises(DicomReadError, match="2 frames, though NumberOfFrames does not say so"):
+        read_dicom(path)
+
+
+def test_a_frame_in_several_fragments_is_one_frame(dicom_file: Make) -> None:
+    path = by_pydicom(dicom_file(noise()), JPEG2000Lossless)
+    dataset = dcmread(path)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    dataset.PixelData = encapsulate([frame], fragments_per_frame=3)
+    dataset.save_as(path)
+
+    mammogram = read_dicom(path)
+
+    np.testing.assert_array_equal(mammogram.image, noise())
 
 
 def test_missing_pixels_are_refused(dicom_file: Make) -> None:

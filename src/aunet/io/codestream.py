@@ -40,6 +40,11 @@ def codestream_shape(codestream: bytes) -> Shape:
     return _jpeg_2000_shape(codestream, start)
 
 
+def starts_image(codestream: bytes) -> bool:
+    """Whether a JPEG, JPEG-LS or JPEG 2000 image begins here."""
+    return codestream.startswith((_START_OF_IMAGE + b"\xff", _JP2_SIGNATURE, _START_OF_CODESTREAM))
+
+
 def is_complete(codestream: bytes) -> bool:
     """Whether the end mark is there; a decoder may fill up a cut-off image without a word."""
     return codestream.rstrip(b"\0").endswith(_END)

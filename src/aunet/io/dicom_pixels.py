@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Integer
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.encaps import get_frame
+from pydicom.encaps import generate_fragments, get_frame, parse_basic_offsets
 from pydicom.errors import InvalidDicomError
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_file_meta_info
@@ -19,7 +19,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from aunet.errors import DicomReadError
-from aunet.io.codestream import codestream_shape, is_complete
+from aunet.io.codestream import codestream_shape, is_complete, starts_image
 from aunet.io.damage import DAMAGE
 from aunet.io.decoders import PYDICOM, SYNTAXES
 from aunet.io.dicom_elements import integer, numbers
@@ -43,7 +43,7 @@ _HEADER: tuple[str | int, ...] = (
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
     "ModalityLUTSequence", "RescaleSlope", "RescaleIntercept",
     "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
-    "PresentationLUTSequence", "PresentationLUTShape",
+    "PresentationLUTSequence", "PresentationLUTShape", "PixelPaddingValue", "PixelPaddingRangeLimit",
 )  # fmt: skip
 _OVERLAY_BIT_POSITION = 0x60000102
 _IMAGE_PIXEL: tuple[str | int, ...] = (
@@ -100,8 +100,10 @@ def read_stored_pixels(path: Path, header: FileDataset) -> StoredPixels:
     shape = (int(header.Rows), int(header.Columns))
     if syntax in _UNCOMPRESSED:
         _check_length(dataset, shape)
-    elif syntax != _RLE:
-        _check_codestream(dataset, shape)
+    else:
+        _check_is_one_frame(dataset, syntax)
+        if syntax != _RLE:
+            _check_codestream(dataset, shape)
     # Older files lack it, and pydicom wants it.
     dataset.SamplesPerPixel = 1
     dataset.file_meta.TransferSyntaxUID = syntax
@@ -207,18 +209,40 @@ def _check_word(header: Dataset) -> None:
 
 
 def _check_length(dataset: Dataset, shape: Shape) -> None:
-    """Uncompressed pixels take exactly the declared size, up to one byte of padding.
+    """Uncompressed pixels take the declared size, up to some padding.
 
     Raises:
-        DicomReadError: They take less, or room for another frame.
+        DicomReadError: They take less; or so much more that rows or columns are left over.
     """
-    expected = shape[0] * shape[1] * (int(dataset.BitsAllocated) // 8)
+    word = int(dataset.BitsAllocated) // 8
+    expected = shape[0] * shape[1] * word
     found = len(dataset.PixelData)
     if found < expected:
         msg = f"truncated: {found} bytes of pixels, expected {expected}; get the complete file"
         raise DicomReadError(msg)
-    if found > expected + 1 and found >= 2 * expected:
+    # One column too few in the header would shear the whole image.
+    if found > expected + 1 and found - expected >= min(shape) * word:
         msg = f"{found} bytes of pixels, expected {expected}: several frames, or a wrong size; check the file"
+        raise DicomReadError(msg)
+
+
+def _check_is_one_frame(dataset: Dataset, syntax: str) -> None:
+    """Compressed pixels are one frame, in one fragment or several.
+
+    Raises:
+        DicomReadError: They are several frames, or damaged.
+    """
+    try:
+        buffer = io.BytesIO(dataset.PixelData)
+        parse_basic_offsets(buffer)
+        fragments = list(generate_fragments(buffer))
+    except DAMAGE:
+        msg = "the compressed pixels are damaged or cut off; get an undamaged copy of the file"
+        raise DicomReadError(msg) from None
+    # A frame in RLE is always one fragment.
+    frames = len(fragments) if syntax == _RLE else sum(starts_image(fragment) for fragment in fragments)
+    if frames > 1:
+        msg = f"{frames} frames, though NumberOfFrames does not say so; extract the one two-dimensional mammogram"
         raise DicomReadError(msg)
 
 
