@@ -160,6 +160,30 @@ def test_a_presentation_table_leaves_no_polarity_to_undo() -> None:
     np.testing.assert_array_equal(presented, np.arange(4095, -1, -1))
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_black_whatever_the_polarity(dicom_file: Make, photometric: str) -> None:
+    path = dicom_file(
+        WHOLE_RANGE, PhotometricInterpretation=photometric, PixelPaddingValue=4000, PixelPaddingRangeLimit=4095
+    )
+
+    image = read_dicom(path).image.ravel()
+
+    np.testing.assert_array_equal(image[4000:], 0)
+    rest = np.arange(4000)
+    np.testing.assert_array_equal(image[:4000], 4095 - rest if photometric == "MONOCHROME1" else rest)
+
+
+def test_negative_padding_stored_as_unsigned_is_found(dicom_file: Make) -> None:
+    pixels = WHOLE_RANGE.astype(np.int16) - 2048
+    path = dicom_file(
+        pixels, PixelRepresentation=1, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=2**16 - 2048
+    )
+
+    image = read_dicom(path).image.ravel()
+
+    assert image[:3].tolist() == [-2048, 2046, 2045]
+
+
 @pytest.mark.parametrize("in_bytes", [False, True])
 def test_a_table_in_a_big_endian_file_is_read_in_its_byte_order(dicom_file: Make, in_bytes: bool) -> None:
     entries = [4095 - value for value in range(4096)]

@@ -7,7 +7,7 @@ one look-up.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64
 from pydicom import Dataset
 
 from aunet.errors import DicomReadError
@@ -38,17 +38,13 @@ def presentation_table(header: Dataset, *, lowest_stored: int, highest_stored: i
         Values in which bright means dense, whatever the file's polarity.
 
     Source:
-        DICOM PS3.3, C.11.1 (modality), C.11.2 (window), C.11.6 (presentation), C.7.6.3.1.2 (polarity).
+        DICOM PS3.3, C.11.1 (modality), C.11.2 (window), C.11.6 (presentation), C.7.6.3.1.2 (polarity), C.7.5.1.1.2
+        (padding, which takes no part in any of these and is black).
     """
     stored = np.arange(lowest_stored, highest_stored + 1, dtype=np.float64)
     scale = _modality(header, Scale(stored, float(lowest_stored), float(highest_stored)))
-    scale = _window(header, scale)
-    if tables := items(header, "PresentationLUTSequence"):
-        # Its output are P-values, in which 0 is black: no polarity is left to undo.
-        return _presentation_table(tables[0], scale).values.astype(np.float32)
-    if text(header, "PhotometricInterpretation") == "MONOCHROME1":
-        return (scale.lowest + scale.highest - scale.values).astype(np.float32)
-    return scale.values.astype(np.float32)
+    scale = _presentation(header, _window(header, scale))
+    return np.where(_is_padding(header, stored), scale.lowest, scale.values).astype(np.float32)
 
 
 def polarity_contradicts_itself(header: Dataset) -> bool:
@@ -96,6 +92,25 @@ def _window(header: Dataset, scale: Scale) -> Scale:
     return Scale(share * (scale.highest - scale.lowest) + scale.lowest, scale.lowest, scale.highest)
 
 
+def _presentation(header: Dataset, scale: Scale) -> Scale:
+    if tables := items(header, "PresentationLUTSequence"):
+        # Its output are P-values, in which 0 is black: no polarity is left to undo.
+        return _presentation_table(tables[0], scale)
+    if text(header, "PhotometricInterpretation") == "MONOCHROME1":
+        return Scale(scale.lowest + scale.highest - scale.values, scale.lowest, scale.highest)
+    return scale
+
+
+def _is_padding(header: Dataset, stored: Curve) -> Bool[np.ndarray, " n"]:
+    """Which stored values only fill the surroundings of the image."""
+    value = integer(header, "PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, dtype=np.bool_)
+    limit = integer(header, "PixelPaddingRangeLimit")
+    first, last = sorted(_signed(float(end), stored) for end in (value, value if limit is None else limit))
+    return (first <= stored) & (stored <= last)
+
+
 def _presentation_table(item: Dataset, scale: Scale) -> Scale:
     """The table takes 0 to (entries - 1), to which the whole range before it is stretched."""
     entries = len(_entries(item, "PresentationLUTSequence"))
@@ -107,12 +122,12 @@ def _looked_up(item: Dataset, sequence: str, values: Curve) -> Scale:
     """`values` through a look-up table; below its first and above its last entry these two hold."""
     table = _entries(item, sequence)
     descriptor = numbers(item, "LUTDescriptor")
-    index = np.clip(np.floor(values - _first_mapped(descriptor[1], values)), 0, len(table) - 1).astype(np.int64)
+    index = np.clip(np.floor(values - _signed(descriptor[1], values)), 0, len(table) - 1).astype(np.int64)
     return Scale(table[index], 0.0, 2.0 ** int(descriptor[2]) - 1.0)
 
 
-def _first_mapped(declared: float, values: Curve) -> float:
-    """The first value a table maps; a negative one is sometimes stored as unsigned."""
+def _signed(declared: float, values: Curve) -> float:
+    """An element that stands for one of `values`; a negative one is sometimes stored as unsigned."""
     return declared - 2**16 if declared >= 2**15 and float(values.min()) < 0 else declared
 
 
