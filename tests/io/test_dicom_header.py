@@ -146,6 +146,16 @@ def test_elements_that_contradict_each_other_on_the_side_are_a_note(dicom_file: 
     )
 
 
+@pytest.mark.parametrize("value", ["left", "RIGHT BREAST"])
+def test_a_side_that_is_no_side_is_unknown_with_a_note(dicom_file: Make, value: str) -> None:
+    path = dicom_file(FLAT, ImageLaterality=value)
+
+    mammogram = read_dicom(path)
+
+    assert mammogram.laterality is None
+    assert mammogram.notes == ("ImageLaterality is neither L nor R; the side is taken as unknown",)
+
+
 def test_both_breasts_on_one_image_leave_the_side_unknown_with_a_note(dicom_file: Make) -> None:
     path = dicom_file(FLAT, ImageLaterality="B")
 
@@ -249,7 +259,10 @@ def test_mammograms_of_several_kinds_are_read(dicom_file: Make, elements: dict[s
         ({"Modality": "US"}, "modality US, SOP class Digital Mammography"),
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "RGB with 3 samples a pixel, expected grey"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR with 1 samples"),
-        ({"PhotometricInterpretation": None}, "PhotometricInterpretation missing"),
+        (
+            {"PhotometricInterpretation": None},
+            "PhotometricInterpretation missing: the file holds no image",
+        ),
         ({"PresentationIntentType": "FOR PROCESSING"}, "a FOR PROCESSING image: its grey values look nothing like"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2.1"}, "a FOR PROCESSING image"),
         ({"BitsAllocated": 32}, "32 bits allocated"),

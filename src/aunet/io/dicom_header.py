@@ -85,13 +85,19 @@ def check_is_one_grey_frame(header: Dataset) -> None:
     """Pass over one frame of grey pixels, and refuse anything else.
 
     Raises:
-        DicomReadError: There are several frames, or colours.
+        DicomReadError: There are no pixels, several frames, or colours.
     """
     frames = integer(header, "NumberOfFrames")
     if frames is not None and frames != 1:
         msg = f"multi-frame: {frames} frames, expected one; extract the one two-dimensional mammogram"
         raise DicomReadError(msg)
     photometric, samples = text(header, "PhotometricInterpretation"), integer(header, "SamplesPerPixel")
+    if not photometric:
+        msg = (
+            "PhotometricInterpretation missing: the file holds no image, or its header is cut off; "
+            "get the complete file, or leave it out"
+        )
+        raise DicomReadError(msg)
     if photometric not in {"MONOCHROME1", "MONOCHROME2"} or samples not in {1, None}:
         found = f"PhotometricInterpretation {printable(photometric)}"
         msg = f"{found} with {samples} samples a pixel, expected grey (MONOCHROME1 or MONOCHROME2); leave colour out"
@@ -143,6 +149,8 @@ def _laterality(header: Dataset, notes: list[str]) -> Laterality | None:
             stated_by[keyword] = "L" if values[0] == "L" else "R"
         elif values and values[0] == "B":
             notes.append(f"{keyword} names both breasts; the side is taken as unknown")
+        elif values and values[0] != "U":
+            notes.append(f"{keyword} is neither L nor R; the side is taken as unknown")
     if len(set(stated_by.values())) > 1:
         found = ", ".join(f"{keyword} {side}" for keyword, side in stated_by.items())
         notes.append(f"the elements contradict each other on the side ({found}); the first one is used")
