@@ -465,3 +465,28 @@ def test_what_is_no_file_fails_and_is_not_waited_for(tmp_path: Path) -> None:
 
     assert [result.status for result in report.results] == ["failed", "segmented"]
     assert report.results[0].error == f"{tmp_path / 'pipe.png'}: a pipe, a device or a folder; give a file"
+
+
+def test_the_same_name_typed_in_two_folders_means_two_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    for day, mass_row in (("monday", 60), ("tuesday", 110)):
+        write_film(tmp_path / day / "IM1.png", pixels(mass_row=mass_row))
+        monkeypatch.chdir(tmp_path / day)
+        segment_files([Path()], segmenter(), out)
+
+    rows = rows_of(out)
+
+    assert [row["input"] for row in rows.values()] == ["IM1.png", "IM1.png"]
+    assert [int(row["box"].split()[0]) < 100 for row in rows.values()] == [True, False]
+
+
+def test_two_runs_at_a_time_end_in_one_table(tmp_path: Path) -> None:
+    other = segmenter()
+
+    def start_another(done: int, _: int) -> None:
+        if done == 1:
+            segment_files([write_film(tmp_path / "b.png")], other, tmp_path / "out")
+
+    segment_files([write_film(tmp_path / "a.png")], segmenter(), tmp_path / "out", on_progress=start_another)
+
+    assert list(rows_of(tmp_path / "out")) == ["a", "b"]

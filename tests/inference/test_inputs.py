@@ -21,9 +21,10 @@ def touched(folder: Path, *names: str) -> None:
 
 
 def names_of(typed: list[str], owners: dict[str, str] | None = None, *, same: tuple[str, ...] = ()) -> list[str]:
-    """Names of files in one folder `/data`, typed as `typed`."""
+    """Names of files in one folder `/data`, typed as `typed`; owners are names with the paths of their files."""
     files = [Input(Path("/data") / name, Path(name)) for name in typed]
-    return list(name_results(files, owners or {}, is_same_image=lambda _, name: name in same))
+    places = {name: Input(Path(path), Path()).place_sha256 for name, path in (owners or {}).items()}
+    return list(name_results(files, places, is_same_image=lambda _, name: name in same))
 
 
 def test_folders_are_searched_to_the_bottom_in_the_order_of_names(tmp_path: Path) -> None:

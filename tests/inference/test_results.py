@@ -16,6 +16,7 @@ KEY = Key("ab" * 32, "cd" * 32, "0.1.0", viewer_geometry=False, allow_for_proces
 MASS = Mass(12, 0.12, 4.5, 0.45, (1, 2, 5, 6), 0.75)
 FOUND = Result(
     input="films/one.dcm",
+    place_sha256="12" * 32,
     name="one",
     key=KEY,
     status="segmented",
@@ -31,7 +32,7 @@ FOUND = Result(
     overlay="overlays/one.png",
     seg="seg/one.dcm",
 )
-FAILED = Result(input="films/two.dcm", name="sub/two", key=KEY, status="failed", error="films/two.dcm: cut off")
+FAILED = Result("films/two.dcm", "34" * 32, "sub/two", KEY, "failed", error="films/two.dcm: cut off")
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -45,7 +46,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     assert read_records(tmp_path) == {"one": FOUND, "sub/two": FAILED}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 99}', '{"format": 1, "input": 3}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 99}', '{"format": 2, "input": 3}'])
 def test_a_damaged_record_counts_as_missing(tmp_path: Path, text: str) -> None:
     write_record(tmp_path, FOUND)
     (tmp_path / "records" / "one.json").write_text(text)

@@ -119,8 +119,8 @@ def segment_files(
             results.append(result)
             if on_progress is not None:
                 on_progress(len(results), len(inputs.files))
-        rows = tuple((batch.records | {result.name: result for result in results}).values())
-        write_results(out, rows, inputs.passed_over)
+        # From the disk: another run may have added to the folder meanwhile.
+        write_results(out, tuple(read_records(out).values()), inputs.passed_over)
     except OSError as error:
         msg = f"{out}: results can't be written ({error.strerror or error})"
         raise WriteError(msg) from error
@@ -145,7 +145,7 @@ class _Batch:
         """
         names = name_results(
             files,
-            {name: result.input for name, result in self.records.items()},
+            {name: result.place_sha256 for name, result in self.records.items()},
             is_same_image=self._is_same_image,
         )
         waiting = iter(zip(files, names, strict=True))
@@ -182,7 +182,7 @@ class _Batch:
             job = replace(job, key=self._key(_content_hash(file)))
             known = self.records.get(name)
             if known is not None and known.key == job.key and known.is_complete_in(self.out):
-                return replace(known, input=file.typed)
+                return replace(known, input=file.typed, place_sha256=file.place_sha256)
             mammogram = read_mammogram(file.path, allow_for_processing=self.options.allow_for_processing)
             return _Ready(job, mammogram, self.segmenter.prepare(mammogram))
         except Exception as error:  # noqa: BLE001 - whatever a broken file sets off must not reach the other files
@@ -214,6 +214,7 @@ class _Batch:
         write_png(_with_folder(self.out / overlay), draw_overlay(mammogram.image, found.mask))
         result = Result(
             input=job.file.typed,
+            place_sha256=job.file.place_sha256,
             name=job.name,
             key=job.key,
             status="segmented",
@@ -268,7 +269,8 @@ class _Batch:
         return result
 
     def _failed(self, job: _Job, error: Exception) -> Result:
-        return Result(job.file.typed, job.name, job.key, "failed", error=_reason(job.file, error))
+        file = job.file
+        return Result(file.typed, file.place_sha256, job.name, job.key, "failed", error=_reason(file, error))
 
     def _key(self, content_sha256: str) -> Key:
         return Key(

@@ -1,5 +1,6 @@
 """Which files are to be segmented, and what their results are called."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,11 @@ class Input:
     def typed(self) -> str:
         """The path as text, the same on every system."""
         return self.path.as_posix()
+
+    @property
+    def place_sha256(self) -> str:
+        """SHA-256 of where the file lies, from whatever folder it was typed; what its name says stays hidden."""
+        return hashlib.sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +95,21 @@ def name_results(
 
     Args:
         files: The inputs of this run.
-        owners: Name to typed path of the results that are already there.
+        owners: Name to `place_sha256` of the results that are already there.
         is_same_image: Whether the results kept under a name are of this input's very content: it may have been moved.
 
     Returns:
         Names in the order of the inputs; no two are alike, not even on a file system that ignores case.
     """
-    kept = {typed: name for name, typed in owners.items()}
+    kept = {place: name for name, place in owners.items()}
+    places = [file.place_sha256 for file in files]
     by_folded = {name.casefold(): name for name in owners}
     # Names of inputs that have one already are set aside first, so that nobody else takes them.
-    taken = {kept[file.typed].casefold() for file in files if file.typed in kept}
+    taken = {kept[place].casefold() for place in places if place in kept}
     names = []
-    for file in files:
-        if file.typed in kept:
-            names.append(kept[file.typed])
+    for file, place in zip(files, places, strict=True):
+        if place in kept:
+            names.append(kept[place])
             continue
         for name in _candidates(file):
             folded = name.casefold()

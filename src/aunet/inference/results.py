@@ -14,7 +14,7 @@ from aunet.inference.masses import Mass
 from aunet.io.aside import write_text
 from aunet.sample import Laterality, Spacing, View
 
-FORMAT = 1
+FORMAT = 2
 RECORDS = "records"
 
 Status = Literal["segmented", "failed"]
@@ -65,6 +65,8 @@ class Result:
 
     input: str
     """The path the user typed."""
+    place_sha256: str
+    """Of its whole path: two files typed alike in two folders are two inputs."""
     name: str
     """Name of its files in the folder of the results."""
     key: Key
