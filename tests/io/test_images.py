@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 
 from aunet.errors import AunetError, ImageReadError
 from aunet.io.files import read_mammogram
-from aunet.io.images import load_picture, picture_format, read_picture, read_picture_size, write_png
+from aunet.io.images import load_picture, picture_format, read_picture_size, write_png
 from aunet.sample import Mammogram
 
 
@@ -46,20 +46,20 @@ def png(depth: int, kind: int, *, rows: int = 2, columns: int = 2) -> bytes:
 def test_png_of_16_bits_keeps_every_bit(tmp_path: Path) -> None:
     write_png(tmp_path / "film.png", wide())
 
-    pixels, bits = read_picture(tmp_path / "film.png")
+    picture = load_picture(tmp_path / "film.png")
 
-    np.testing.assert_array_equal(pixels, wide())
-    assert (pixels.dtype.name, bits) == ("uint16", 16)
+    np.testing.assert_array_equal(picture.pixels, wide())
+    assert (picture.pixels.dtype.name, picture.bits) == ("uint16", 16)
     assert (tmp_path / "film.png").read_bytes()[24] == 16  # the depth in the file's own header
 
 
 def test_png_of_8_bits_comes_back(tmp_path: Path) -> None:
     write_png(tmp_path / "film.png", narrow())
 
-    pixels, bits = read_picture(tmp_path / "film.png")
+    picture = load_picture(tmp_path / "film.png")
 
-    np.testing.assert_array_equal(pixels, narrow())
-    assert (pixels.dtype.name, bits) == ("uint8", 8)
+    np.testing.assert_array_equal(picture.pixels, narrow())
+    assert (picture.pixels.dtype.name, picture.bits) == ("uint8", 8)
 
 
 def test_colours_are_written_as_png(tmp_path: Path) -> None:
@@ -91,48 +91,48 @@ def test_an_interrupted_write_leaves_the_former_file_and_no_other(
 def test_tiff_of_16_bits_keeps_every_bit_in_both_byte_orders(tmp_path: Path, byteorder: Literal["<", ">"]) -> None:
     tifffile.imwrite(tmp_path / "film.tif", wide(), byteorder=byteorder)
 
-    pixels, bits = read_picture(tmp_path / "film.tif")
+    picture = load_picture(tmp_path / "film.tif")
 
-    np.testing.assert_array_equal(pixels, wide())
-    assert pixels.dtype.isnative
-    assert bits == 16
+    np.testing.assert_array_equal(picture.pixels, wide())
+    assert picture.pixels.dtype.isnative
+    assert picture.bits == 16
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
 def test_compressed_tiff_of_16_bits_keeps_every_bit(tmp_path: Path, compression: str) -> None:
     PillowImage.fromarray(wide()).save(tmp_path / "film.tif", compression=compression)
 
-    pixels, _ = read_picture(tmp_path / "film.tif")
+    picture = load_picture(tmp_path / "film.tif")
 
-    np.testing.assert_array_equal(pixels, wide())
+    np.testing.assert_array_equal(picture.pixels, wide())
 
 
 @pytest.mark.parametrize("tile", [None, (16, 16)])
 def test_tiff_of_8_bits_comes_back_in_strips_and_tiles(tmp_path: Path, tile: tuple[int, int] | None) -> None:
     tifffile.imwrite(tmp_path / "film.tif", narrow(), tile=tile)
 
-    pixels, bits = read_picture(tmp_path / "film.tif")
+    picture = load_picture(tmp_path / "film.tif")
 
-    np.testing.assert_array_equal(pixels, narrow())
-    assert bits == 8
+    np.testing.assert_array_equal(picture.pixels, narrow())
+    assert picture.bits == 8
 
 
 def test_tiff_whose_white_is_zero_is_inverted_once_for_both_depths(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "wide.tif", wide(), photometric="miniswhite")
     tifffile.imwrite(tmp_path / "narrow.tif", narrow(), photometric="miniswhite")
 
-    np.testing.assert_array_equal(read_picture(tmp_path / "wide.tif")[0], 65535 - wide())
-    np.testing.assert_array_equal(read_picture(tmp_path / "narrow.tif")[0], 255 - narrow())
+    np.testing.assert_array_equal(load_picture(tmp_path / "wide.tif").pixels, 65535 - wide())
+    np.testing.assert_array_equal(load_picture(tmp_path / "narrow.tif").pixels, 255 - narrow())
 
 
 def test_jpeg_comes_back_as_it_was_decoded(tmp_path: Path) -> None:
     smooth = np.add.outer(np.arange(40), np.arange(60)).astype(np.uint8)
     PillowImage.fromarray(smooth).save(tmp_path / "film.jpg", quality=95)
 
-    pixels, bits = read_picture(tmp_path / "film.jpg")
+    picture = load_picture(tmp_path / "film.jpg")
 
-    assert np.abs(pixels.astype(int) - smooth).max() <= 3
-    assert bits == 8
+    assert np.abs(picture.pixels.astype(int) - smooth).max() <= 3
+    assert picture.bits == 8
 
 
 @pytest.mark.parametrize(
@@ -196,6 +196,39 @@ def test_tiff_of_16_bit_colours_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ImageReadError, match=r"TIFF of \(16, 16, 16\) bits"):
         load_picture(tmp_path / "film.tif")
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_a_picture_marked_as_turned_is_refused(tmp_path: Path, ending: str, orientation: int) -> None:
+    path = tmp_path / f"film.{ending}"
+    marks = PillowImage.Exif()
+    marks[274] = orientation
+    PillowImage.fromarray(narrow()).save(path, exif=marks)
+
+    with pytest.raises(ImageReadError, match="marked as turned or mirrored"):
+        load_picture(path)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_a_picture_marked_as_upright_is_read(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"film.{ending}"
+    marks = PillowImage.Exif()
+    marks[274] = 1
+    PillowImage.fromarray(narrow()).save(path, exif=marks)
+
+    picture = load_picture(path)
+
+    assert picture.pixels.shape == narrow().shape
+
+
+def test_big_tiff_keeps_every_bit(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "film.tif", wide(), bigtiff=True, photometric="minisblack")
+
+    picture = load_picture(tmp_path / "film.tif")
+
+    np.testing.assert_array_equal(picture.pixels, wide())
+    assert picture.bits == 16
 
 
 def test_several_pages_are_refused(tmp_path: Path) -> None:

@@ -28,10 +28,13 @@ _SIGNATURES: tuple[tuple[bytes, PictureFormat], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
     (b"P5", "PGM"),
     (b"P2", "PGM"),
 )
 _COLOUR_PNG, _GREY_ALPHA_PNG, _COLOUR_ALPHA_PNG = 2, 4, 6
+_ORIENTATION, _UPRIGHT = 274, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +53,6 @@ def picture_format(path: Path) -> PictureFormat | None:
     with path.open("rb") as file:
         start = file.read(8)
     return next((name for signature, name in _SIGNATURES if start.startswith(signature)), None)
-
-
-def read_picture(path: Path) -> tuple[Pixels, int]:
-    """Grey values of a picture, and the bits a value may use (8, 16, or what a PGM file declares).
-
-    Args:
-        path: PNG, TIFF, JPEG or PGM; a colour picture only if all its colours are grey.
-    """
-    picture = load_picture(path)
-    return picture.pixels, picture.bits
 
 
 def load_picture(path: Path) -> Picture:
@@ -142,7 +135,8 @@ def _load(path: Path) -> Picture:
     """Grey values of a PNG, TIFF or JPEG.
 
     Raises:
-        ImageReadError: It has several pages, colours, too many pixels, or more bits than can be kept.
+        ImageReadError: It has several pages, colours, too many pixels, or more bits than can be kept; or is marked as
+            turned.
     """
     kind = _known_format(path)
     with PillowImage.open(path, formats=(kind,)) as picture:
@@ -154,6 +148,10 @@ def _load(path: Path) -> Picture:
             raise ImageReadError(msg)
         if getattr(picture, "n_frames", 1) != 1:
             msg = "several pages or frames, expected one picture; save them apart"
+            raise ImageReadError(msg)
+        # Some programs turn the pixels by this mark and others don't, so that image and mask would part.
+        if picture.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:
+            msg = "marked as turned or mirrored (orientation); turn the pixels themselves, and save it without the mark"
             raise ImageReadError(msg)
         if kind == "PNG":
             _check_png(path)

@@ -67,10 +67,15 @@ def read_pgm(path: Path, *, max_pixels: int) -> tuple[UInt8[np.ndarray, "h w"] |
         if header.is_binary:
             word = ">u2" if header.highest > 255 else "u1"
             values = np.frombuffer(file.read(count * np.dtype(word).itemsize), dtype=word)
+            is_left_over = bool(file.read().strip())
         else:
-            values = np.array(re.sub(rb"#[^\n\r]*", b"", file.read()).split()[:count], dtype=np.int64)
+            words = re.sub(rb"#[^\n\r]*", b"", file.read()).split()
+            values, is_left_over = np.array(words[:count], dtype=np.int64), len(words) > count
     if len(values) != count:
         msg = f"truncated: {len(values)} pixels, expected {count}; get the complete file"
+        raise ImageReadError(msg)
+    if is_left_over:
+        msg = f"more pixels than the {header.rows} x {header.columns} declared: several pictures, or a wrong size"
         raise ImageReadError(msg)
     if not 0 <= int(values.min()) <= int(values.max()) <= header.highest:
         msg = f"values from {int(values.min())} to {int(values.max())}, but the header allows 0 to {header.highest}"
