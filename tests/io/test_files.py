@@ -110,6 +110,13 @@ def test_a_grey_mask_is_cut_at_half_of_its_maximum_with_a_note(tmp_path: Path) -
     assert mask.notes == ("the mask is grey (up to 200); what lies above half of its maximum is mass",)
 
 
+def test_numbered_masses_are_refused_since_half_of_the_maximum_would_drop_some(tmp_path: Path) -> None:
+    path = saved(tmp_path / "mask.png", np.array([[0, 1, 2], [0, 3, 3]], dtype=np.uint8))
+
+    with pytest.raises(ReadError, match="a mask with values 0 to 3, as labels have; write 255 for each mass"):
+        read_mask(path)
+
+
 def test_an_empty_mask_is_empty(tmp_path: Path) -> None:
     mask = read_mask(saved(tmp_path / "mask.png", np.zeros((4, 5), dtype=np.uint8)))
 

@@ -13,6 +13,8 @@ from aunet.sample import Mammogram, Mask, Mask2D, Sample, Shape
 
 _ASPECT_TOLERANCE = 0.01
 _SPACING_TOLERANCE = 0.01
+# Grey masks reach far higher.
+_MOST_LABELS = 31
 
 
 def is_dicom(path: Path) -> bool:
@@ -62,6 +64,9 @@ def read_mask(path: Path) -> Mask:
     Args:
         path: Values 0 and 1, or 0 and the highest, are plain. Anything else is grey: what lies above half of its
             maximum is mass, and a note says so.
+
+    Raises:
+        ReadError: The mask numbers its masses or its tissues: nobody can tell which of the two.
     """
     notes: tuple[str, ...] = ()
     if _opens_as_dicom(path):
@@ -71,8 +76,11 @@ def read_mask(path: Path) -> Mask:
         pixels, highest, notes = picture.pixels, 2**picture.bits - 1, picture.notes
     maximum = int(pixels.max())
     mask: Mask2D = pixels > maximum / 2
-    is_plain = maximum in {0, 1, 255, highest} and bool(np.all((pixels == 0) | (pixels == maximum)))
-    if not is_plain:
+    has_two_values = bool(np.all((pixels == 0) | (pixels == maximum)))
+    if maximum <= _MOST_LABELS and not has_two_values:
+        msg = f"{path}: a mask with values 0 to {maximum}, as labels have; write 255 for each mass and 0 for the rest"
+        raise ReadError(msg)
+    if not has_two_values or maximum not in {0, 1, 255, highest}:
         notes = (*notes, f"the mask is grey (up to {maximum}); what lies above half of its maximum is mass")
     return Mask(mask, notes)
 
