@@ -19,6 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from aunet.errors import DicomReadError, WriteError
 from aunet.io.dicom_seg import MAX_SEGMENTS, write_seg
+from aunet.io.silence import silent_libraries
 from aunet.sample import Mask2D
 
 DIGITAL_MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
@@ -313,6 +314,52 @@ def test_a_value_that_breaks_its_rules_is_left_out_and_never_logged(
         assert not any(re.search(rf"\b{re.escape(value)}\b", record.getMessage()) for record in caplog.records)
 
 
+@needs_dciodvfy
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PatientName", "Doe\x07Jane"),
+        ("PatientName", "Doe^Jane^^^^^"),
+        ("PatientName", "Doe=a=b=c"),
+        ("PatientID", "47\r\n11"),
+        ("PatientIdentityRemoved", "MAYBE"),
+    ],
+)
+def test_a_value_the_validator_objects_to_is_left_out(tmp_path: Path, keyword: str, value: str) -> None:
+    source = saved(header(**{keyword: value}), tmp_path / "source.dcm")
+
+    seg = write(source)
+
+    assert not seg.get(keyword)
+    assert errors_of_dciodvfy(tmp_path / "seg.dcm") == []
+
+
+@needs_dciodvfy
+@pytest.mark.parametrize("method", [None, "by hand", ["first", "second"]])
+def test_a_removed_identity_stays_removed_with_its_method(tmp_path: Path, method: str | list[str] | None) -> None:
+    changes: dict[str, object] = {"PatientIdentityRemoved": "YES"}
+    if method is not None:
+        changes["DeidentificationMethod"] = method
+    source = saved(header(**changes), tmp_path / "source.dcm")
+
+    seg = write(source)
+
+    assert seg.PatientIdentityRemoved == "YES"
+    assert seg.DeidentificationMethod == (method or "see the source image")
+    assert errors_of_dciodvfy(tmp_path / "seg.dcm") == []
+
+
+def test_a_character_set_nobody_knows_makes_no_noise(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with silent_libraries():
+        source = saved(header(SpecificCharacterSet="ISO_IR 999"), tmp_path / "source.dcm")
+    caplog.set_level(logging.DEBUG)
+
+    seg = write(source)
+
+    assert seg.PatientID == "4711"
+    assert "ISO_IR 999" not in caplog.text
+
+
 @pytest.mark.parametrize("character_set", ["ISO_IR 100", "ISO_IR 192"])
 def test_a_name_outside_ascii_survives(tmp_path: Path, character_set: str) -> None:
     source = saved(header(SpecificCharacterSet=character_set, PatientName="Müller^Änne"), tmp_path / "source.dcm")
@@ -336,6 +383,13 @@ def test_a_mask_of_another_size_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(WriteError, match="37 x 53"):
         write(source, np.ones((53, 37), np.bool_))
+
+
+def test_a_source_without_a_size_is_an_error(tmp_path: Path) -> None:
+    source = saved(header(Rows=None), tmp_path / "source.dcm")
+
+    with pytest.raises(WriteError, match="None x 53 pixels, but the mask has 37 x 53"):
+        write(source)
 
 
 def test_a_source_that_is_no_dicom_file_is_an_error(tmp_path: Path) -> None:

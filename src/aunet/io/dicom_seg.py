@@ -3,6 +3,7 @@
 import logging
 from importlib.metadata import version
 from pathlib import Path
+from unicodedata import category
 
 import cc3d
 import numpy as np
@@ -22,6 +23,7 @@ from pydicom.valuerep import TEXT_VR_DELIMS, validate_value
 
 from aunet.errors import DicomReadError, WriteError
 from aunet.io.aside import written_aside
+from aunet.io.silence import silent_libraries
 from aunet.sample import Laterality, Mask2D, Spacing
 
 logger = logging.getLogger(__name__)
@@ -49,11 +51,12 @@ _OPTIONAL = (
     "StudyDescription",
 )
 _REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-_SEXES = ("M", "F", "O")
+_ENUMERATED = {"PatientSex": ("M", "F", "O"), "PatientIdentityRemoved": ("YES", "NO")}
 _ORIENTATIONS = frozenset("APRLHF")
 _NO_GEOMETRY: Spacing = (1.0, 1.0)
 
 
+@silent_libraries()
 def write_seg(
     path: Path,
     *,
@@ -99,8 +102,8 @@ def write_seg(
     if missing := [keyword for keyword in _REFERENCE if not _text(header, keyword)]:
         msg = f"{source}: has no valid {', '.join(missing)}; a SEG has to refer to it, so none can be written"
         raise WriteError(msg)
-    if (header.Rows, header.Columns) != mask.shape:
-        msg = f"{source}: {header.Rows} x {header.Columns} pixels, but the mask has {mask.shape}"
+    if (rows := header.get("Rows"), columns := header.get("Columns")) != mask.shape:
+        msg = f"{source}: {rows} x {columns} pixels, but the mask has {mask.shape[0]} x {mask.shape[1]}"
         raise WriteError(msg)
     reference = _reference(header)
     if viewer_geometry:
@@ -177,8 +180,9 @@ def _patient_and_study(header: Dataset, *, source: Path) -> dict[str, str | None
     """Text of the patient's and study's attributes; what breaks its own rules is blank (type 2) or left out."""
     texts: dict[str, str | None] = {keyword: _text(header, keyword) or None for keyword in _REQUIRED}
     texts |= {keyword: text for keyword in _OPTIONAL if (text := _text(header, keyword))}
-    if texts["PatientSex"] not in _SEXES:
-        texts["PatientSex"] = None
+    if texts.get("PatientIdentityRemoved") == "YES":
+        # The one asks for the other, which may be a code sequence in the source, or missing.
+        texts["DeidentificationMethod"] = "\\".join(_texts(header, "DeidentificationMethod")) or "see the source image"
     dropped = [keyword for keyword in (*_REQUIRED, *_OPTIONAL) if _raw(header, keyword) and not texts.get(keyword)]
     if dropped:
         logger.info("%s: left out of the SEG, since the values break their own rules: %s", source, ", ".join(dropped))
@@ -208,13 +212,21 @@ def _texts(header: Dataset, keyword: str) -> list[str]:
     encodings = convert_encodings(header.get("SpecificCharacterSet"))
     text = decode_bytes(_raw(header, keyword), encodings, set(TEXT_VR_DELIMS)).strip("\0 ")
     values = [value.strip() for value in text.split("\\")] if text else []
+    return values if all(_is_sound(keyword, value) for value in values) else []
+
+
+def _is_sound(keyword: str, value: str) -> bool:
+    """Whether a value keeps the rules of its type, those included that pydicom does not know."""
     vr = dictionary_VR(keyword)
     try:
-        for value in values:
-            validate_value(vr, value, RAISE)
+        validate_value(vr, value, RAISE)
     except ValueError:
-        return []
-    return values
+        return False
+    if keyword in _ENUMERATED and value not in _ENUMERATED[keyword]:
+        return False
+    if vr == "PN" and (value.count("=") > 2 or any(group.count("^") > 4 for group in value.split("="))):
+        return False
+    return not any(category(character) == "Cc" for character in value)
 
 
 def _raw(header: Dataset, keyword: str) -> bytes:
