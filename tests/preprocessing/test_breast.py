@@ -55,6 +55,20 @@ def test_white_border_across_the_breast_is_no_breast(breast_alone: Draw) -> None
     assert iou(found[14:], breast[14:]) > 0.96
 
 
+def test_white_border_that_fades_over_the_tissue_leaves_nothing_of_it(breast_alone: Draw) -> None:
+    image, breast = breast_alone(600, 400)
+    # Beside the breast the border ends at once, over the breast it fades: as the films of an oblique view show it.
+    image, breast = image[200:].copy(), breast[200:].copy()
+    image[:8] = 65_535
+    fading = np.linspace(65_535, 45_000, 4, dtype=np.float32)[:, np.newaxis]
+    image[8:12] = np.where(breast[8:12], fading, image[8:12])
+
+    found = find_breast(image)
+
+    assert not found[:12].any()
+    assert iou(found[14:], breast[14:]) > 0.96
+
+
 def test_letter_that_a_scratch_joins_to_the_breast_is_no_breast(breast_alone: Draw) -> None:
     image, breast = breast_alone()
     image[30:40, 120:150] = 65_535

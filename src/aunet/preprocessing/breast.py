@@ -15,6 +15,8 @@ _BORDER_SHARE = 0.06
 """A film border is looked for within this share of the image's rows (top, bottom) or columns (left, right)."""
 _WALL_BORDER_SHARE = 0.01
 """The same along the chest wall, where a border lies over the breast and little of it shows beside the breast."""
+_FADE_SHARE = 0.01
+"""A border at top or bottom fades over this share of the rows more, unseen where it lies over tissue."""
 _BORDER_BRIGHTNESS = 0.3
 """A film border is brighter than this share of the brightest tissue; fog at the film's edges is not."""
 _THIN_SHARE = 0.025
@@ -101,7 +103,7 @@ def _as_float(mask: Mask2D) -> Float32[np.ndarray, "h w"]:
 def _breast_of_small(image: Image, *, level: float) -> Mask2D:
     """The breast on the small image."""
     # Above and below, an oblique view's muscle may take most of a row; a column at the chest wall is nearly all breast.
-    borders = _film_borders(image, level=level, share=_BORDER_SHARE, least_dark=0.2)
+    borders = _film_borders(image, level=level, share=_BORDER_SHARE, least_dark=0.2, fade=_FADE_SHARE)
     borders |= _film_borders(image.T, level=level, share=_BORDER_SHARE, least_dark=0.5).T
     shown = image > _threshold(image, level=_EMPTY_LEVEL)
     if not borders.any() and _is_cut_out(image, shown):
@@ -140,8 +142,8 @@ def _threshold(image: Image, *, level: float) -> float:
     return background + level * (top - background)
 
 
-def _film_borders(image: Image, *, level: float, share: float, least_dark: float) -> Mask2D:
-    """Rows at the upper and lower edge that are bright where the rows further in are dark.
+def _film_borders(image: Image, *, level: float, share: float, least_dark: float, fade: float = 0.0) -> Mask2D:
+    """Rows at the upper and lower edge that are bright where the rows further in are dark, and `fade` of the rows more.
 
     Sought within `share` of the rows, at edges where at least `least_dark` of the row further in is dark.
     """
@@ -155,7 +157,8 @@ def _film_borders(image: Image, *, level: float, share: float, least_dark: float
             continue  # tissue nearly all along: too little to tell a border by
         outer = rows[: max(1, round(share * len(rows)))]
         is_border = np.mean(outer[:, is_dark_inside] > brightness, axis=1) > 0.5
-        marked[: _last_true(is_border) + 1] = True
+        if is_border.any():
+            marked[: _last_true(is_border) + 1 + round(fade * len(rows))] = True
     return borders
 
 
