@@ -54,6 +54,19 @@ def test_a_mass_lies_inside_the_breast_and_off_the_muscle(seed: int, view: View)
     assert projection.muscle[centre] == 0
 
 
+@pytest.mark.parametrize("depth", [0.08, 0.85])
+def test_a_large_mass_moves_inwards_until_neither_skin_nor_border_cuts_it(depth: float) -> None:
+    finding = replace(FINDING, area_fraction=0.03)
+
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        mass = replace(draw_mass(rng, finding, AREA_MM2), depth=depth)
+        drawn = draw_masses(rng, (mass,), breast_view(seed), "CC")
+
+        area_mm2 = float((drawn.instances == 1).sum()) * FIELD.pixel_mm**2
+        assert area_mm2 == pytest.approx(mass.area_mm2, rel=0.03)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
 def test_an_outline_encloses_the_area_of_the_finding(seed: int) -> None:

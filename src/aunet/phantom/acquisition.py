@@ -28,7 +28,9 @@ PHOTONS_PER_MM2 = 2.9e5
 # Standard deviation of the Gaussian point spread: modulation 0.5 at 2.9 line pairs a millimetre.
 BLUR_MM = 0.065
 # Part of the rim's missing thickness that a detector's processing makes up for.
-MADE_UP = 0.55
+MADE_UP = 0.42
+# Difference of attenuation between the darkest and the brightest part of the breast that a window shows at least.
+NARROWEST_WINDOW = 0.8
 FILM_BITS = 16
 DETECTOR_BITS = 12
 
@@ -52,7 +54,7 @@ class Film:
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Film":
         """A film and exposure as they vary from site to site."""
-        return cls(middle=float(rng.uniform(1.5, 2.2)), gradient=float(rng.uniform(2.4, 3.1)))
+        return cls(middle=float(rng.uniform(1.35, 2.1)), gradient=float(rng.uniform(2.4, 3.1)))
 
     def density(self, log_exposure: Map2D) -> Map2D:
         """Optical density by the decadic logarithm of exposure over that of the median of the breast.
@@ -125,6 +127,8 @@ def detector_pixels(exposure: Map2D, projection: Projection, *, reference: float
     mean_per_mm = 0.1 * 0.5 * (FAT_PER_CM + GLAND_PER_CM)
     evened = weakened + np.float32(MADE_UP * mean_per_mm) * missing
     low, high = np.quantile(evened[::4, ::4][sample], (0.02, 0.995))
+    # In a breast of fat the window stays wide enough that the skin line is not the brightest thing in it.
+    high = max(high, low + NARROWEST_WINDOW)
     margin = 0.35 * (high - low)
     window = (evened - (low - margin)) / (high + 0.4 * margin - (low - margin))
     shown = np.clip(window, 0, 1) * projection.inside

@@ -57,7 +57,7 @@ def _outline(rng: np.random.Generator, breast: Breast, view: View, field: Field)
     """The skin line as (row, column) points from top to bottom, and where the nipple is."""
     line, nipple = _cc_line(rng, breast, field) if view == "CC" else _mlo_line(rng, breast, field)
     along = np.hypot(line[:, 0] - nipple[0], line[:, 1] - nipple[1])
-    bump = breast.nipple_mm * np.exp(-((along / rng.uniform(4.5, 7.5)) ** 2))
+    bump = breast.nipple_mm * np.exp(-((along / rng.uniform(4.5, 6.5)) ** 4))
     return line + bump[:, None] * _normals(line), nipple
 
 
@@ -84,17 +84,20 @@ def _mlo_line(rng: np.random.Generator, breast: Breast, field: Field) -> tuple[L
     nipple_row = rng.uniform(0.5, 0.62) * height
     fold_row = min(rng.uniform(0.86, 0.96) * height, nipple_row + 1.15 * depth)
     armpit = rng.uniform(0.45, 0.72)
+    upper = armpit + (1 - armpit) * rng.uniform((0.4, 0.78), (0.64, 0.91))
+    # Where no belly is in the image, the line ends at the chest wall.
+    belly = rng.uniform(0.1, 0.2) if rng.random() < 0.5 else -0.25
     points = np.array([
         [-0.12 * height, armpit * depth * rng.uniform(0.9, 1.1)],
         [0.1 * height, armpit * depth],
-        [0.55 * nipple_row, (0.45 * armpit + 0.47) * depth],
-        [0.8 * nipple_row, rng.uniform(0.87, 0.93) * depth],
+        [0.55 * nipple_row, upper[0] * depth],
+        [0.8 * nipple_row, upper[1] * depth],
         [nipple_row, depth],
-        [nipple_row + 0.45 * (fold_row - nipple_row), rng.uniform(0.8, 0.9) * depth],
-        [nipple_row + 0.85 * (fold_row - nipple_row), rng.uniform(0.4, 0.52) * depth],
-        [fold_row, rng.uniform(0.1, 0.2) * depth],
-        [fold_row + 0.06 * height, rng.uniform(0.1, 0.2) * depth],
-        [1.15 * height, rng.uniform(0.15, 0.3) * depth],
+        [nipple_row + 0.45 * (fold_row - nipple_row), rng.uniform(0.82, 0.92) * depth],
+        [nipple_row + 0.85 * (fold_row - nipple_row), rng.uniform(0.42, 0.56) * depth],
+        [fold_row, max(belly, 0.0) * depth],
+        [fold_row + 0.06 * height, belly * depth],
+        [1.15 * height, 1.5 * belly * depth],
     ])
     chord = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T) ** 0.5)])
     line = _resampled(CubicSpline(chord, points)(np.linspace(0, chord[-1], 600)))

@@ -166,7 +166,8 @@ def _draw_clip(
     """A metal clip: a small bright bar in the dark part of the film."""
     rows, columns = pixels.shape
     height, width = max(2, int(0.012 * rows)), max(2, int(0.05 * columns))
-    row = int(rng.uniform(0.1, 0.9) * (rows - height))
+    # Below the label, which would be unreadable under it.
+    row = int(rng.uniform(0.45, 0.9) * (rows - height))
     from_edge = int(rng.uniform(0.02, 0.25) * columns)
     column = columns - width - from_edge if chest_on_left else from_edge
     bar = np.zeros(pixels.shape, dtype=bool)

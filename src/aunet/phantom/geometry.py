@@ -70,7 +70,7 @@ def draw_breast(rng: np.random.Generator, density: Density) -> Breast:
     """A breast of this density; dense breasts tend to be smaller and thinner."""
     depth_mm = float(np.clip(rng.normal(108 - 5 * density, 17), 55, 145))
     thickness_mm = float(np.clip(25 + 0.32 * depth_mm + rng.normal(0, 7), 25, 85))
-    nipple_mm = float(rng.uniform(3, 8)) if rng.random() < 0.75 else 0.0
+    nipple_mm = float(rng.uniform(2, 6)) if rng.random() < 0.65 else 0.0
     # In CC views of CBIS-DDSM's training split breasts are 1.5 to 3.6 times as high as deep, 2.2 times in the median.
     height_mm = float(np.clip(depth_mm * 2.3 * np.exp(rng.normal(0, 0.22)), 90, 285))
     glandular_fraction = float(rng.uniform(*GLANDULAR_FRACTION[density]))

@@ -17,8 +17,10 @@ from aunet.sample import Shape, View
 ANGLES = 720
 # Path through the middle of a mass as a part of its mean diameter, by subtlety 1 to 5: compressed and infiltrating
 # masses are thinner than wide. Set so that the contrast follows the one counted on real images (docs/explanation).
-FLATNESS = {1: 0.6, 2: 0.75, 3: 0.85, 4: 0.95, 5: 1.15}
+FLATNESS = {1: 0.9, 2: 0.95, 3: 1.0, 4: 1.2, 5: 1.4}
 TYPICAL_RADIUS_MM = 6.0
+# Where masses lie in the mean: column over the column of the skin line.
+MIDDLE_DEPTH = 0.44
 # Width of the edge as a part of the radius, by margins.
 EDGE_WIDTH = {
     "CIRCUMSCRIBED": 0.05,
@@ -77,13 +79,13 @@ def draw_mass(rng: np.random.Generator, finding: Finding, breast_area_mm2: float
     if "MICROLOBULATED" in finding.margins:
         outline = outline * (1 + _harmonics(rng, range(11, 20), 0.014))
     if "SPICULATED" in finding.margins or "ARCHITECTURAL_DISTORTION" in terms:
-        outline = outline * (1 + _harmonics(rng, range(5, 12), 0.03))
+        outline = outline * (1 + _harmonics(rng, range(7, 16), 0.02))
     outline = np.clip(outline / np.sqrt(np.mean(outline**2)), 0.35, 2.2)
     return Mass(
         finding=finding,
         area_mm2=finding.area_fraction * breast_area_mm2,
         outline=outline / np.sqrt(np.mean(outline**2)),
-        depth=float(np.clip(rng.normal(0.44, 0.2), 0.08, 0.85)),
+        depth=float(np.clip(rng.normal(MIDDLE_DEPTH, 0.2), 0.08, 0.85)),
         spicules=_spicules(rng, finding),
     )
 
@@ -95,7 +97,7 @@ def _outline_of(rng: np.random.Generator, shape: str) -> Float[np.ndarray, " ang
     elif shape in {"OVAL", "LYMPH_NODE"}:
         outline = _ellipse(rng.uniform(1.25, 1.75), rng.uniform(0, np.pi)) * (1 + _harmonics(rng, range(3, 6), 0.015))
     elif shape == "LOBULATED":
-        lobes = _harmonics(rng, range(2, 5), 0.11)
+        lobes = _harmonics(rng, range(2, 5), 0.09)
         outline = _ellipse(rng.uniform(1.0, 1.4), rng.uniform(0, np.pi)) * (1 + lobes)
     else:
         irregular = _harmonics(rng, range(2, 9), 0.08)
@@ -114,7 +116,7 @@ def _harmonics(rng: np.random.Generator, orders: range, amplitude: float) -> Flo
     angle = np.arange(ANGLES) * (2 * np.pi / ANGLES)
     total = np.zeros(ANGLES)
     for order in orders:
-        strength = amplitude * (orders.start / order) ** 0.7
+        strength = amplitude * (orders.start / order) ** 1.1
         total += strength * np.sqrt(2) * rng.uniform(0.6, 1.4) * np.cos(order * angle + rng.uniform(0, 2 * np.pi))
     return total
 
@@ -124,9 +126,9 @@ def _spicules(rng: np.random.Generator, finding: Finding) -> Float[np.ndarray, "
     is_distortion = "ARCHITECTURAL_DISTORTION" in finding.shape
     if "SPICULATED" not in finding.margins and not is_distortion:
         return np.zeros((0, 4))
-    number = int(rng.integers(14, 30))
-    angle = (np.arange(number) + rng.uniform(-0.4, 0.4, number)) * (2 * np.pi / number)
-    length = rng.uniform(1.15, 1.7, number) if is_distortion else rng.uniform(1.5, 2.4, number)
+    number = int(rng.integers(18, 40))
+    angle = (np.arange(number) + rng.uniform(-0.9, 0.9, number)) * (2 * np.pi / number)
+    length = rng.uniform(1.15, 1.7, number) if is_distortion else rng.uniform(1.3, 2.4, number)
     return np.stack([angle, length, rng.uniform(0.35, 0.8, number), rng.normal(0, 0.18, number)], axis=1)
 
 
@@ -145,7 +147,8 @@ def place(
         # Where no place fits, the demands sink step by step: a mass may then touch the border of the image.
         slack = max(0.0, 1.0 - attempt / 300)
         row = projection.nipple[0] + rng.normal(0.0 if view == "MLO" else -0.02, 0.14) * height
-        column = mass.depth * _skin_column(projection, row) + rng.normal(0, 0.04) * width
+        depth = MIDDLE_DEPTH + slack * (mass.depth - MIDDLE_DEPTH)
+        column = depth * _skin_column(projection, row) + rng.normal(0, 0.04) * width
         at = int(row / field.pixel_mm), int(column / field.pixel_mm)
         if not (0 <= at[0] < field.rows and 0 <= at[1] < field.columns) or taken[at]:
             continue
@@ -227,7 +230,7 @@ def _draw_one(
         inside[nearest] = True
     drawn.instances[window][inside] = number
     thickest_mm = 0.7 * float(projection.thickness.max())
-    path = _path(rng, mass, relative=(radius / edge_mm).astype(np.float32), thickest_mm=thickest_mm)
+    path = _path(rng, mass, radius_mm=radius, edge_mm=edge_mm, thickest_mm=thickest_mm)
     path += _spicule_path(
         mass,
         centre_mm=(centre[0] - window[0].start * field.pixel_mm, centre[1] - window[1].start * field.pixel_mm),
@@ -241,22 +244,29 @@ def _draw_one(
     target[window] = np.minimum(target[window] + path, room)
 
 
-def _path(rng: np.random.Generator, mass: Mass, *, relative: Map2D, thickest_mm: float) -> Map2D:
-    """Path through the body of the mass; `relative` is the distance from its centre over that of its outline."""
+def _path(
+    rng: np.random.Generator,
+    mass: Mass,
+    *,
+    radius_mm: Float[np.ndarray, "h w"],
+    edge_mm: Float[np.ndarray, "h w"],
+    thickest_mm: float,
+) -> Map2D:
+    """Path through the body of the mass, by the distance from its centre and that of its outline."""
     finding = mass.finding
-    widths = (
-        [EDGE_WIDTH[term] for term in finding.margins.split("-")] if finding.margins != "N/A" else [EDGE_WIDTH["N/A"]]
-    )
-    soft = float(np.mean(widths))
+    relative = (radius_mm / edge_mm).astype(np.float32)
+    # The core of a mass is rounder than its outline.
+    core = (radius_mm / (0.5 * edge_mm + 0.5 * mass.radius_mm)).astype(np.float32)
+    soft = float(np.mean([EDGE_WIDTH[term] for term in finding.margins.split("-")]))
     noise = power_law_noise(rng, relative.shape, beta=3.0)
-    rough = relative * (1 + 0.22 * soft * power_law_noise(rng, relative.shape, beta=4.5))
-    hard_body = np.clip(1 - rough**2, 0, 1) ** np.float32(0.4)
-    soft_body = np.exp(-1.4 * rough**2) * np.clip(2.2 - relative, 0, 1)
+    rough = 1 + 0.22 * soft * power_law_noise(rng, relative.shape, beta=4.5)
+    hard_body = np.clip(1 - (relative * rough) ** 2, 0, 1) ** np.float32(0.4 + 0.5 * soft)
+    soft_body = np.exp(-1.4 * (core * rough) ** 2) * np.clip(2.2 - relative, 0, 1)
     body = (1 - soft) * hard_body + soft * soft_body
     body = body * np.clip(1 + 0.08 * noise, 0.6, 1.4)
     if "OBSCURED" in finding.margins:
         # Overlying tissue hides one side.
-        body = body * (1 - 0.5 * logistic(4 * power_law_noise(rng, relative.shape, beta=4.0) + 0.5 - 1.2))
+        body = body * (1 - 0.5 * logistic(4 * power_law_noise(rng, relative.shape, beta=4.0) - 0.7))
     if "LYMPH_NODE" in finding.shape:
         body = body * _hilum(rng, relative)
     # Large masses are flat: compression leaves them less room.

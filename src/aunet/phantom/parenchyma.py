@@ -71,15 +71,15 @@ def glandular_path(
     rays = _Rays.around(nipple, field)
     noise = power_law_noise(rng, field.shape, beta=BETA, pixel_mm=field.pixel_mm, longest_mm=70.0)
     folds = enlarge(rays.noise(rng, beta=3.4, longest_mm=40.0, stretch=1.7), field.shape)
-    streaks = enlarge(rays.noise(rng, beta=2.3, longest_mm=14.0, stretch=2.6), field.shape)
+    streaks = enlarge(rays.noise(rng, beta=2.4, longest_mm=20.0, stretch=2.2), field.shape)
     bias = _bias(rng, breast, depth, field=field, nipple=nipple)
     # Two layers of tissue lie over each other, so that edges of parenchyma are seldom seen as sharp as they are.
-    upper = logistic((noise + 0.4 * streaks + bias) * np.float32(1.2) - np.float32(0.5))
-    lower = logistic((folds + 0.4 * streaks + bias) * np.float32(1.2) + np.float32(0.5))
-    dense = _at_fraction(np.float32(1.0) * (upper + lower) + 0.75 * bias, room, breast.glandular_fraction)
-    fine = np.clip(0.72 + 0.06 * noise + 0.12 * streaks, 0.2, 1)
+    upper = logistic((noise + 0.25 * streaks + bias) * np.float32(1.2) - np.float32(0.5))
+    lower = logistic((folds + 0.25 * streaks + bias) * np.float32(1.2) + np.float32(0.5))
+    dense = _at_fraction(upper + lower + np.float32(0.75) * bias, room, breast.glandular_fraction)
+    fine = np.clip(0.72 + 0.08 * noise + 0.1 * streaks, 0.2, 1)
     ligaments = enlarge(_ligaments(rng, rays), field.shape) * smooth_step(depth, low=1.0, high=14.0)
-    fraction = dense * fine + (1 - 0.6 * dense) * np.float32(0.09) * ligaments + np.float32(0.02) * (1 + 0.5 * streaks)
+    fraction = dense * fine + (1 - 0.6 * dense) * np.float32(0.08) * ligaments + np.float32(0.02) * (1 + 0.5 * streaks)
     vessels = np.minimum(_vessels(rng, field, nipple, breast.depth_mm), 0.5 * room)
     path = fraction * room + vessels + _areola(field, nipple, depth)
     return np.asarray(np.clip(path, 0, room), dtype=np.float32)
@@ -119,13 +119,14 @@ def _ligaments(rng: np.random.Generator, rays: _Rays) -> Map2D:
     The zero lines of a smooth noise are closed curves; |noise| / |gradient| is the distance to them.
     """
     total = np.zeros_like(rays.radius_mm)
-    strength = np.clip(0.55 + 0.5 * rays.noise(rng, beta=3.0, longest_mm=40.0, stretch=1.5), 0, 1.4)
-    for lobule_mm, stretch in ((30.0, 2.2), (16.0, 3.0), (8.0, 3.0)):
-        smooth = rays.noise(rng, beta=5.0, longest_mm=lobule_mm, stretch=stretch)
+    for lobule_mm, stretch in ((60.0, 3.0), (40.0, 4.0), (25.0, 5.0), (16.0, 5.0)):
+        smooth = rays.noise(rng, beta=6.0, longest_mm=lobule_mm, stretch=stretch)
         slope = np.hypot(*np.gradient(smooth)) / np.float32(rays.pitch_mm)
         distance_mm = np.abs(smooth) / np.maximum(slope, np.float32(0.02))
-        total += np.exp(-((distance_mm / np.float32(rng.uniform(0.45, 0.75))) ** 2))
-    return total * strength
+        # A septum is seen only where the beam runs along it.
+        seen = np.clip(0.25 + 0.6 * rays.noise(rng, beta=3.0, longest_mm=25.0, stretch=1.5), 0, 1.4)
+        total += seen * np.exp(-((distance_mm / np.float32(rng.uniform(0.35, 0.6))) ** 2))
+    return total
 
 
 def _vessels(rng: np.random.Generator, field: Field, nipple: tuple[float, float], depth_mm: float) -> Map2D:
