@@ -35,6 +35,7 @@ def test_json_is_the_only_thing_on_the_standard_output(tmp_path: Path) -> None:
         ("--layout", "dream", 'unknown layout "dream"; the known layouts are: folder'),
         ("--acquisition", "dream", 'unknown acquisition "dream"; expected one of film, detector, mixed'),
         ("--patients", "0", "patients is 0; expected 1 to 99999"),
+        ("--rows", "10", "rows is 10; expected 64 to 8192"),
     ],
 )
 def test_wrong_usage_ends_with_status_2_and_names_what_is_known(

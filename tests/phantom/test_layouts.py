@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 from pathlib import Path
 
@@ -6,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aunet.errors import DatasetError
+from aunet.errors import DatasetError, WriteError
 from aunet.io.dicom import read_dicom
-from aunet.phantom.layouts import COLUMNS, plan, write_folder, write_phantoms
+from aunet.phantom.layouts import COLUMNS, check_layout, plan, write_folder
 
 ROWS = 64
 
@@ -185,9 +186,9 @@ def test_the_settings_stand_in_the_folder(tmp_path: Path) -> None:
     assert (settings["seed"], settings["rows"]) == (2, ROWS)
 
 
-def test_an_unknown_layout_names_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_layout_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match='unknown layout "inbreast"; the known layouts are: folder'):
-        write_phantoms(tmp_path, layout="inbreast", patients=1, seed=0)
+        check_layout("inbreast")
 
 
 @pytest.mark.parametrize(
@@ -197,3 +198,43 @@ def test_an_unknown_layout_names_the_known_ones(tmp_path: Path) -> None:
 def test_numbers_out_of_their_range_are_refused(patients: int, seed: int, normal_fraction: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         plan(patients=patients, seed=seed, normal_fraction=normal_fraction)
+
+
+@pytest.mark.parametrize("rows", [-5, 63, 8193])
+def test_rows_out_of_their_range_leave_no_trace(tmp_path: Path, rows: int) -> None:
+    with pytest.raises(ValueError, match=f"rows is {rows}; expected 64 to 8192"):
+        write_folder(tmp_path / "set", patients=1, seed=0, rows=rows)
+
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_error_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "set"
+    path.touch()
+
+    with pytest.raises(WriteError, match="set: File exists"):
+        write_folder(path, patients=1, seed=0, rows=ROWS)
+
+
+def test_a_full_disk_leaves_whole_files_only_and_a_second_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = content(write_folder(tmp_path / "whole", patients=2, seed=8, rows=ROWS))
+    replace_file, calls = Path.replace, 0
+
+    def full_after_three(aside: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace_file(aside, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full_after_three)
+        with pytest.raises(WriteError, match="No space left on device"):
+            write_folder(tmp_path / "set", patients=2, seed=8, rows=ROWS)
+
+    left = content(tmp_path / "set")
+    assert 0 < len(left) < len(whole)
+    assert left.items() <= whole.items()
+    assert content(write_folder(tmp_path / "set", patients=2, seed=8, rows=ROWS)) == whole

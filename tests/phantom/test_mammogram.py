@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from aunet.phantom.acquisition import Acquisition
 from aunet.phantom.distribution import Finding, draw_density, draw_findings
@@ -114,6 +115,15 @@ def test_the_mask_lies_where_an_obvious_mass_brightens_the_image(
     assert min(gains) > 0.02
 
 
+def test_the_skin_line_is_not_the_brightest_part_of_a_breast_of_fat() -> None:
+    for seed in range(4):
+        phantom = make_phantom(np.random.default_rng(seed), rows=512, density=1, findings=(), acquisition="detector")
+
+        image = part_of_largest(phantom)
+        rim = phantom.breast & ~ndimage.binary_erosion(phantom.breast, iterations=4, border_value=1)
+        assert np.quantile(image[rim], 0.9) < np.quantile(image[phantom.breast & ~rim], 0.99)
+
+
 def test_both_views_of_a_breast_show_the_same_mass_at_the_same_size() -> None:
     rng = np.random.default_rng(3)
     case = draw_case(rng, density=2, findings=(OBVIOUS,))
@@ -170,5 +180,5 @@ def test_sizes_of_masses_follow_the_counted_distribution() -> None:
 
 
 def test_too_few_rows_are_refused() -> None:
-    with pytest.raises(ValueError, match="rows is 63; a phantom needs 64 or more"):
+    with pytest.raises(ValueError, match="rows is 63; expected 64 to 8192"):
         make_phantom(np.random.default_rng(0), rows=63)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aunet.cli.progress import progress_bar
-from aunet.phantom.layouts import acquisition_named, write_phantoms
+from aunet.phantom.layouts import acquisition_named, check_layout, write_folder
 
 
 def run(
@@ -23,6 +23,8 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Write synthetic mammograms with their masks."""
+    check_layout(layout)
+    known = acquisition_named(acquisition)
     with progress_bar("Drawing phantoms") as on_progress:
         images = 0
 
@@ -31,13 +33,12 @@ def run(
             images = total
             on_progress(done, total)
 
-        folder = write_phantoms(
+        folder = write_folder(
             out,
-            layout=layout,
             patients=patients,
             seed=seed,
             rows=rows,
-            acquisition=acquisition_named(acquisition),
+            acquisition=known,
             normal_fraction=normal_fraction,
             on_progress=count,
         )

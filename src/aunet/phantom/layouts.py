@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from aunet.errors import DatasetError
+from aunet.errors import DatasetError, WriteError
 from aunet.io.aside import write_text
 from aunet.io.dicom_writing import MammogramHeader, write_mammogram
 from aunet.io.images import write_png
@@ -23,7 +23,7 @@ from aunet.phantom.distribution import (
     draw_mass_counts,
     draw_views,
 )
-from aunet.phantom.mammogram import Case, draw_case, view_of
+from aunet.phantom.mammogram import Case, check_rows, draw_case, view_of
 from aunet.sample import Laterality, Split, View
 
 DataSetAcquisition = Literal["film", "detector", "mixed"]
@@ -31,7 +31,7 @@ LAYOUTS = ("folder",)
 TABLE_NAME = "cases.csv"
 SETTINGS_NAME = "phantom.json"
 # Phantoms of another number are other images: raise it whenever the same seed gives other pixels.
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 COLUMNS = (
     *("image", "mask", "split", "patient_id", "laterality", "view", "n_masses"),
     *("breast_density", "birads", "pathology", "subtlety", "mass_shape", "mass_margins"),
@@ -51,6 +51,17 @@ def acquisition_named(word: str) -> DataSetAcquisition:
             return acquisition
     msg = f'unknown acquisition "{word}"; expected one of {", ".join(get_args(DataSetAcquisition))}'
     raise ValueError(msg)
+
+
+def check_layout(word: str) -> None:
+    """Refuse a layout that there isn't.
+
+    Raises:
+        ValueError: The layout is unknown; the message names the known ones.
+    """
+    if word not in LAYOUTS:
+        msg = f'unknown layout "{word}"; the known layouts are: {", ".join(LAYOUTS)}'
+        raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,39 +99,6 @@ class PlannedImage:
         return f"{self.patient_id}_{SIDES[self.laterality]}_{self.view}"
 
 
-def write_phantoms(
-    out: Path,
-    *,
-    layout: str,
-    patients: int,
-    seed: int,
-    rows: int = 1024,
-    acquisition: DataSetAcquisition = "mixed",
-    normal_fraction: float = 0.0,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Path:
-    """Write a data set of phantoms in one of the known layouts; the arguments are those of `write_folder`.
-
-    Returns:
-        The folder, `out`.
-
-    Raises:
-        ValueError: The layout is unknown.
-    """
-    if layout not in LAYOUTS:
-        msg = f'unknown layout "{layout}"; the known layouts are: {", ".join(LAYOUTS)}'
-        raise ValueError(msg)
-    return write_folder(
-        out,
-        patients=patients,
-        seed=seed,
-        rows=rows,
-        acquisition=acquisition,
-        normal_fraction=normal_fraction,
-        on_progress=on_progress,
-    )
-
-
 def write_folder(
     out: Path,
     *,
@@ -148,23 +126,29 @@ def write_folder(
 
     Returns:
         The folder, `out`. A number out of its range is a ValueError, a folder that holds something else a DatasetError.
+
+    Raises:
+        WriteError: The folder can't be made or written, or the disk is full; what is there already is whole.
     """
+    check_rows(rows)
     images = plan(patients=patients, seed=seed, acquisition=acquisition, normal_fraction=normal_fraction)
-    _claim(
-        out,
-        settings={
-            "model": MODEL_VERSION,
-            "seed": seed,
-            "rows": rows,
-            "acquisition": acquisition,
-            "normal_fraction": normal_fraction,
-        },
-    )
-    for done, image in enumerate(images):
-        if on_progress is not None:
-            on_progress(done, len(images))
-        _write_image(out, image, rows=rows)
-    write_text(out / TABLE_NAME, _table(images))
+    settings: dict[str, int | float | str] = {
+        "model": MODEL_VERSION,
+        "seed": seed,
+        "rows": rows,
+        "acquisition": acquisition,
+        "normal_fraction": normal_fraction,
+    }
+    try:
+        _claim(out, settings=settings)
+        for done, image in enumerate(images):
+            if on_progress is not None:
+                on_progress(done, len(images))
+            _write_image(out, image, rows=rows)
+        write_text(out / TABLE_NAME, _table(images))
+    except OSError as error:
+        msg = f"{out}: {error.strerror or error}; make it a folder with room to write, and the same call goes on"
+        raise WriteError(msg) from error
     if on_progress is not None:
         on_progress(len(images), len(images))
     return out

@@ -78,7 +78,7 @@ def make_phantom(
 
     Args:
         rng: Where all randomness comes from.
-        rows: Height in pixels, 64 or more.
+        rows: Height in pixels, 64 to 8192.
         view: CC or MLO; an MLO view shows the pectoral muscle.
         laterality: A right breast is mirrored.
         density: 1 to 4; None draws it as often as counted in CBIS-DDSM.
@@ -89,6 +89,17 @@ def make_phantom(
     drawn = draw_findings(rng, 1) if findings is None else findings
     case = draw_case(rng, density=chosen, findings=drawn)
     return view_of(rng, case, rows=rows, view=view, laterality=laterality, acquisition=acquisition)
+
+
+def check_rows(rows: int) -> None:
+    """Refuse a height at which skin, muscle and masses can't be shown, or beyond that of any scanned film.
+
+    Raises:
+        ValueError: Fewer than 64 rows, or more than 8192.
+    """
+    if not 64 <= rows <= 8192:
+        msg = f"rows is {rows}; expected 64 to 8192"
+        raise ValueError(msg)
 
 
 def view_of(
@@ -103,12 +114,9 @@ def view_of(
 ) -> Phantom:
     """One view of a breast; `number_of_masses` leaves out those that this view does not show.
 
-    Raises:
-        ValueError: Fewer than 64 rows.
+    Rows out of their range are a ValueError.
     """
-    if rows < 64:
-        msg = f"rows is {rows}; a phantom needs 64 or more to show skin, muscle and masses"
-        raise ValueError(msg)
+    check_rows(rows)
     shown = case.masses[:number_of_masses]
     field = draw_field(rng, case.breast, rows=rows, is_film=acquisition == "film")
     projection = project(rng, case.breast, view, field)
