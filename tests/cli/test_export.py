@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aunet.cli.app import app
-from aunet.errors import CheckpointError
+from aunet.errors import CheckpointError, WriteError
 from aunet.inference.backends.onnxruntime import verify_bundle
 from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import save_checkpoint
@@ -59,6 +59,13 @@ def test_the_json_document_stands_alone(checkpoint: Path, capsys: pytest.Capture
 def test_an_unknown_format_is_refused_with_the_known_ones(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown format 'openvino'; known is onnx"):
         app(["export", str(checkpoint), str(tmp_path / "x.xml"), "--format", "openvino"], standalone_mode=False)
+
+
+def test_a_place_that_can_t_be_written_is_an_error(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+
+    with pytest.raises(WriteError, match="can't be written"):
+        app(["export", str(checkpoint), str(tmp_path / "file" / "x.onnx")], standalone_mode=False)
 
 
 def test_a_checkpoint_of_others_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from aunet.errors import WriteError
 from aunet.models.export import export_onnx
 from aunet.models.parity import Parity
 
@@ -27,13 +28,18 @@ def run(
 
     Raises:
         ValueError: The format is unknown.
+        WriteError: The bundle can't be written there.
     """
     if file_format not in FORMATS:
         msg = f"unknown format {file_format!r}; known is {', '.join(FORMATS)}"
         raise ValueError(msg)
     start = time.perf_counter()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    parity = FORMATS[file_format](checkpoint, out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        parity = FORMATS[file_format](checkpoint, out)
+    except OSError as error:
+        msg = f"{out}: can't be written ({error.strerror}); name another place"
+        raise WriteError(msg) from error
     duration_s = time.perf_counter() - start
     agreement = asdict(parity.agreement)
     size_bytes = out.stat().st_size
