@@ -99,6 +99,19 @@ def test_a_second_run_says_what_was_there(
     assert "2 segmented (2 of them before)" in capsys.readouterr().out
 
 
+def test_results_of_other_weights_in_the_folder_are_mentioned(
+    bundle: Path, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(films / "a.png", "--weights", bundle, "--out", tmp_path / "out")
+    other = tmp_path / "other.onnx"
+    # Field 2 of the format, the producer's name, once more: the same network in another file.
+    other.write_bytes(bundle.read_bytes() + b"\x12\x01x")
+
+    call(films / "b.png", "--weights", other, "--out", tmp_path / "out")
+
+    assert "holds 1 results of former runs with other weights" in capsys.readouterr().out
+
+
 def test_an_input_that_fails_is_named_and_the_exit_status_is_one(
     bundle: Path, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -231,6 +232,15 @@ def test_changed_pixels_other_weights_and_other_options_are_computed_anew(tmp_pa
     assert backend.calls == 4
     assert moved.box[0] < 70
     assert "FrameOfReferenceUID" in dcmread(out / "seg/film.dcm")
+
+
+def test_results_of_other_weights_are_counted(tmp_path: Path) -> None:
+    segment_files([write_film(tmp_path / "a.png")], segmenter(weights="a1"), tmp_path / "out")
+
+    report = segment_files([write_film(tmp_path / "b.png")], segmenter(weights="b2"), tmp_path / "out")
+
+    assert report.n_of_other_weights == 1
+    assert [row["weights_sha256"][:2] for row in rows_of(tmp_path / "out").values()] == ["a1", "b2"]
 
 
 def test_what_no_longer_belongs_to_a_result_is_removed(tmp_path: Path) -> None:
@@ -490,3 +500,21 @@ def test_two_runs_at_a_time_end_in_one_table(tmp_path: Path) -> None:
     segment_files([write_film(tmp_path / "a.png")], segmenter(), tmp_path / "out", on_progress=start_another)
 
     assert list(rows_of(tmp_path / "out")) == ["a", "b"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+def test_a_name_that_is_no_text_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_film(tmp_path / "in" / os.fsdecode(b"b\xfcld.png"))
+    (tmp_path / "in" / os.fsdecode(b"\xfcbel.png")).write_text("no picture")
+    (tmp_path / "in" / os.fsdecode(b"\xfcber.txt")).write_text("no picture")
+
+    report = segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")
+    again = segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")
+
+    bad, good = rows_of(tmp_path / "out").values()
+    assert good["input"] == f"{tmp_path}/in/b\\udcfcld.png"
+    assert (tmp_path / "out" / good["mask"]).is_file()
+    assert bad["error"].startswith(f"{tmp_path}/in/\\udcfcbel.png: neither")
+    assert [file.typed for file in report.passed_over] == [f"{tmp_path}/in/\\udcfcber.txt"]
+    assert again.n_reused == 1

@@ -59,8 +59,13 @@ def _show(report: BatchReport, out: Path) -> None:
     for result in report.failed[:_SHOWN_AT_MOST]:
         console.print(f"failed  {result.error}")
     for file in report.passed_over[:_SHOWN_AT_MOST]:
-        console.print(f"passed over  {file.path}: {file.reason}")
+        console.print(f"passed over  {file.typed}: {file.reason}")
     hidden = max(0, len(report.failed) - _SHOWN_AT_MOST) + max(0, len(report.passed_over) - _SHOWN_AT_MOST)
     if hidden:
         console.print(f"... and {hidden} more, all of them in results.json")
+    if report.n_of_other_weights:
+        console.print(
+            f"The table holds {report.n_of_other_weights} results of former runs with other weights:"
+            " see its column weights_sha256"
+        )
     console.print(f"Results: {out / 'results.csv'}, {out / 'results.json'}")

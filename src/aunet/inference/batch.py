@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from aunet.errors import AunetError, CheckpointError, ReadError, WriteError
-from aunet.inference.inputs import Input, PassedOver, find_inputs, name_results
+from aunet.inference.inputs import Input, PassedOver, find_inputs, name_results, readable
 from aunet.inference.overlay import draw_overlay
 from aunet.inference.results import Key, Result, read_records, write_record, write_results
 from aunet.inference.segmenter import ModelProbability, Segmentation, Segmenter
@@ -51,6 +51,8 @@ class BatchReport:
     passed_over: tuple[PassedOver, ...]
     n_reused: int
     """How many results were there already."""
+    n_of_other_weights: int
+    """How many results of former runs, beside these in the table, are of other weights."""
 
     @property
     def failed(self) -> tuple[Result, ...]:
@@ -120,11 +122,13 @@ def segment_files(
             if on_progress is not None:
                 on_progress(len(results), len(inputs.files))
         # From the disk: another run may have added to the folder meanwhile.
-        write_results(out, tuple(read_records(out).values()), inputs.passed_over)
+        rows = tuple(read_records(out).values())
+        write_results(out, rows, inputs.passed_over)
     except OSError as error:
         msg = f"{out}: results can't be written ({error.strerror or error})"
         raise WriteError(msg) from error
-    return BatchReport(tuple(results), inputs.passed_over, batch.n_reused)
+    n_of_other_weights = sum(row.key.weights_sha256 != segmenter.weights_sha256 for row in rows)
+    return BatchReport(tuple(results), inputs.passed_over, batch.n_reused, n_of_other_weights)
 
 
 class _Batch:
@@ -229,9 +233,9 @@ class _Batch:
             mask=mask,
             overlay=overlay,
         )
-        return self._with_seg(result, mammogram, found) if is_dicom(job.file.path) else result
+        return self._with_seg(result, job.file, mammogram, found) if is_dicom(job.file.path) else result
 
-    def _with_seg(self, result: Result, mammogram: Mammogram, found: Segmentation) -> Result:
+    def _with_seg(self, result: Result, file: Input, mammogram: Mammogram, found: Segmentation) -> Result:
         """The result with a SEG, or with the reason why there is none."""
         if not found.masses:
             return replace(result, notes=(*result.notes, NO_MASS_NOTE))
@@ -250,7 +254,7 @@ class _Batch:
             )
         except WriteError as error:
             # The masses stand, and so do the pictures; only the SEG is missing.
-            return replace(result, status="failed", error=str(error))
+            return replace(result, status="failed", error=_reason(file, error))
         notes = (MANY_MASSES_NOTE,) if len(found.masses) > MAX_SEGMENTS else ()
         return replace(result, seg=seg, notes=result.notes + notes)
 
@@ -263,7 +267,7 @@ class _Batch:
                     (self.out / file).unlink(missing_ok=True)
             write_record(self.out, result)
         if result.status == "failed":
-            logger.warning("%s: failed; %s", result.input, result.error)
+            logger.warning("failed: %s", result.error)
         else:
             logger.debug("%s: %d masses", result.input, len(result.masses))
         return result
@@ -297,8 +301,8 @@ def _content_hash(file: Input) -> str:
 def _reason(file: Input, error: Exception) -> str:
     """What to say of an error: our own words, else its kind and place, since foreign words may quote the file."""
     if isinstance(error, AunetError):
-        text = str(error)
-        return text if text.startswith(str(file.path)) else f"{file.typed}: {text}"
+        text = readable(str(error))
+        return text if text.startswith(readable(str(file.path))) else f"{file.typed}: {text}"
     if isinstance(error, OSError) and error.strerror:
         return f"{file.typed}: {error.strerror}"
     last = traceback.extract_tb(error.__traceback__)[-1]

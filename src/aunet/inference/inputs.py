@@ -32,7 +32,7 @@ class Input:
     @property
     def typed(self) -> str:
         """The path as text, the same on every system."""
-        return self.path.as_posix()
+        return readable(self.path.as_posix())
 
     @property
     def place_sha256(self) -> str:
@@ -46,6 +46,11 @@ class PassedOver:
 
     path: Path
     reason: str
+
+    @property
+    def typed(self) -> str:
+        """The path as text, the same on every system."""
+        return readable(self.path.as_posix())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +125,26 @@ def name_results(
     return tuple(names)
 
 
+def readable(text: str) -> str:
+    """A text with its parts of paths that are no UTF-8 spelt out, since no file and no terminal takes them.
+
+    Args:
+        text: May come from a file name in Latin-1, say.
+
+    Returns:
+        Text that can be written anywhere.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _candidates(file: Input) -> Iterator[str]:
-    whole = file.relative.as_posix()
-    short = file.relative.with_suffix("").as_posix() if file.relative.suffix.lower() in IMAGE_ENDINGS else whole
+    relative = Path(readable(file.relative.as_posix()))
+    whole = relative.as_posix()
+    short = relative.with_suffix("").as_posix() if relative.suffix.lower() in IMAGE_ENDINGS else whole
     yield short
     if whole != short:
         yield whole
-    folder = file.path.parent.resolve().name
+    folder = readable(file.path.parent.resolve().name)
     if folder:
         yield f"{folder}/{short}"
     number = 2

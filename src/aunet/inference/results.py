@@ -151,7 +151,7 @@ def to_json(results: Sequence[Result], passed_over: Sequence[PassedOver]) -> str
     document = {
         "aunet": version("aunet"),
         "results": [asdict(result) for result in results],
-        "passed_over": [{"path": file.path.as_posix(), "reason": file.reason} for file in passed_over],
+        "passed_over": [{"path": file.typed, "reason": file.reason} for file in passed_over],
     }
     return json.dumps(document, indent=1)
 
