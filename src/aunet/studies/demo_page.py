@@ -17,6 +17,7 @@ from aunet.io.aside import write_text, written_aside
 from aunet.io.files import read_mask, read_sample
 from aunet.sample import Sample
 from aunet.studies.demo import Layout, Stage
+from aunet.studies.learning_curve import learning_curve
 
 SHOWN_PHANTOMS = 8
 TEST_PATIENTS = "test-patients.png"
@@ -55,7 +56,9 @@ def write_page(layout: Layout, stages: Sequence[Timed], *, films_missing: str = 
     sections = {
         "sheet": _embedded(sheet.read_bytes(), outlines),
         "ledger": _ledger_sentence(layout),
-        "learning": _learning_curve(pd.read_csv(layout.run / "metrics.csv")),
+        "learning": _picture(
+            learning_curve(pd.read_csv(layout.run / "metrics.csv")), "Loss and validation DSC by epoch"
+        ),
         "scores": _score_table(layout),
         "films": escape(films_missing) if films_missing else f"{_FILMS_WARNING}</p>{_overlays(layout.films)}<p>",
         "commands": _command_table(stages),
@@ -79,19 +82,6 @@ def _sheet(samples: Sequence[Sample], predictions: Path) -> Figure:
     for axes in figure.axes:
         axes.set_axis_off()
     return figure
-
-
-def _learning_curve(metrics: pd.DataFrame) -> str:
-    """Loss and validation DSC against the epoch."""
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    loss_axes, dice_axes = figure.subplots(1, 2)
-    loss_axes.plot(metrics["epoch"], metrics["train_loss"], label="training")
-    loss_axes.plot(metrics["epoch"], metrics["validation_loss"], label="validation")
-    loss_axes.set(xlabel="epoch", ylabel="loss (Dice + cross-entropy)")
-    loss_axes.legend(frameon=False)
-    dice_axes.plot(metrics["epoch"], metrics["validation_dsc"], color="C1")
-    dice_axes.set(xlabel="epoch", ylabel="mean validation DSC", ylim=(0, 1))
-    return _picture(figure, "Loss and validation DSC by epoch")
 
 
 def _ledger_sentence(layout: Layout) -> str:
