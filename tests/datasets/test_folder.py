@@ -1,5 +1,6 @@
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -114,15 +115,15 @@ def test_what_can_only_mean_one_thing_is_repaired(tmp_path: Path, cells: dict[st
         ({"mask": "images/a.png"}, "image and mask are the same file"),
         ({"patient_id": ""}, "patient_id names nobody"),
         ({"patient_id": "NaN"}, "patient_id names nobody"),
-        ({"split": "fold3"}, "split is 'fold3'; expected train, validation, test or nothing"),
-        ({"laterality": "B"}, "laterality is 'B'; expected L, R or nothing"),
-        ({"view": "XCCL"}, "view is 'XCCL'; expected CC, MLO or nothing"),
-        ({"n_masses": "some"}, "n_masses is 'some'"),
-        ({"n_masses": "-1"}, "n_masses is '-1'"),
-        ({"spacing_mm": "0"}, "the spacing '0' is impossible"),
-        ({"spacing_mm": "nan"}, "the spacing 'nan' is impossible"),
+        ({"split": "fold3"}, "split is none of train, validation, test; correct it, or leave it blank"),
+        ({"laterality": "B"}, "laterality is none of L, R; correct it, or leave it blank"),
+        ({"view": "XCCL"}, "view is none of CC, MLO; correct it, or leave it blank"),
+        ({"n_masses": "some"}, "n_masses is no whole number from 0"),
+        ({"n_masses": "-1"}, "n_masses is no whole number from 0"),
+        ({"spacing_mm": "0"}, "the spacing is impossible"),
+        ({"spacing_mm": "nan"}, "the spacing is impossible"),
         ({"spacing_mm": "1 2 3"}, "expected one number or two"),
-        ({"spacing_mm": "thin"}, "the spacing 'thin' is no number"),
+        ({"spacing_mm": "thin"}, "the spacing is no number"),
         ({"spacing_row_mm": "0.1"}, "only one of spacing_row_mm and spacing_column_mm"),
         ({"spacing_mm": "0.1", "spacing_row_mm": "0.1"}, "keep one of them"),
     ],
@@ -293,6 +294,16 @@ def test_columns_without_use_and_files_without_a_row_are_remarked(tmp_path: Path
     )
 
 
+def test_a_file_name_that_is_no_text_can_be_written_in_the_ledger(tmp_path: Path) -> None:
+    root = folder(tmp_path, [row("a"), row("b"), row("c")])
+    Path(os.fsdecode(os.fsencode(root) + b"/images/\xff.png")).write_bytes(b"")
+
+    dataset = read_folder(root)
+    dataset.ledger.write(tmp_path / "out")
+
+    assert dataset.ledger.notes == (r"1 files beside the named ones stand in no row, images/\udcff.png for one",)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -335,6 +346,34 @@ def test_rows_with_too_few_too_many_or_no_cells_are_refused(tmp_path: Path) -> N
     assert "the row has 4 cells, the header 3" in dataset.ledger.rows[1].reason
     assert "the row is blank" in dataset.ledger.rows[2].reason
     assert [one.line for one in dataset.ledger.rows] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Jane Doe,images/a.png,masks/a.png,train,CC,1,0.1,L",
+        "images/a.png,masks/a.png,train,Jane Doe,CC,1,0.1",
+        "images/a.png,masks/a.png,P,train,Jane Doe,1,0.1",
+        "images/a.png,masks/a.png,P,train,CC,Jane Doe,0.1",
+        "images/a.png,masks/a.png,P,train,CC,1,Jane Doe",
+    ],
+)
+def test_a_patient_in_a_wrong_column_is_not_repeated(tmp_path: Path, line: str) -> None:
+    text = f"image,mask,patient_id,split,view,n_masses,spacing_mm\n{line}\n"
+
+    dataset = read_folder(folder(tmp_path, [], text=text))
+
+    assert only(dataset).status == "refused"
+    assert "Jane" not in only(dataset).case + only(dataset).reason
+
+
+def test_patients_that_differ_in_capitals_and_blanks_are_remarked(tmp_path: Path) -> None:
+    rows = [row("a", patient_id="Doe 1"), row("b", patient_id="DOE1"), row("c", patient_id="Doe 2")]
+
+    dataset = read_folder(folder(tmp_path, rows))
+
+    (note,) = dataset.ledger.notes
+    assert note.startswith("1 patients are written in several ways (capitals, blanks)")
 
 
 def test_a_quotation_mark_that_swallows_the_next_row_is_found(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_a_mask_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, in
     image = saved(tmp_path / "film.png", film())
     mask_path = saved(tmp_path / "mask.png", np.zeros(shape, dtype=np.uint8))
 
-    with pytest.raises(ReadError, match=f"a mask of {shape[0]} x {shape[1]} pixels, but its mammogram has 40 x 30"):
+    with pytest.raises(ReadError, match=rf"mask\.png: the mask has {shape[0]} x {shape[1]} pixels, the image 40"):
         read_sample(a_sample(image, mask_path))
 
 

@@ -22,15 +22,14 @@ from aunet.datasets.values import (
     understand_view,
 )
 from aunet.errors import DatasetError, ReadError
-from aunet.io.files import read_size
-from aunet.sample import Laterality, MassProperties, Sample, Shape, Spacing, Split, View
+from aunet.io.files import read_size, resizing
+from aunet.sample import Laterality, MassProperties, Sample, Spacing, Split, View
 
 TABLE_NAME = "cases.csv"
 SHARED_PATIENT = (
     "the patient is on more than one side of the split, which makes the split unusable; "
     "put all images of a patient on one side"
 )
-_ASPECT_TOLERANCE = 0.01
 _HEADER_READERS = 4
 _IMAGE_ENDINGS = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".pgm", ".dcm", ".dicom"})
 
@@ -85,7 +84,7 @@ def read_folder(root: Path, *, on_progress: OnProgress | None = None) -> DataSet
         _find_files(case, root)
     _refuse_repetitions(cases)
     _check_sizes(cases, root, on_progress)
-    return _dataset(root, cases, (*table.notes, *_not_in_table(cases, root)))
+    return _dataset(root, cases, (*table.notes, *_patients_alike(cases), *_not_in_table(cases, root)))
 
 
 def _understand(row: TableRow) -> _Case:
@@ -223,20 +222,10 @@ def _check_size(case: _Case, root: Path) -> None:
         return
     if image == mask:
         return
-    if _is_same_aspect(image, mask):
-        # In the words of `io.files.read_sample`, which does it: the ledger says it once.
-        case.repairs.append(
-            f"the mask has {mask[0]} x {mask[1]} pixels; resized to {image[0]} x {image[1]} of the mammogram"
-        )
-    else:
-        case.problems.append(
-            f"the mask has {mask[0]} x {mask[1]} pixels, the image {image[0]} x {image[1]}, another shape; "
-            "draw the mask on the image's own pixels"
-        )
-
-
-def _is_same_aspect(image: Shape, mask: Shape) -> bool:
-    return abs(mask[0] * image[1] / (mask[1] * image[0]) - 1) <= _ASPECT_TOLERANCE
+    try:
+        case.repairs.append(resizing(mask, image))
+    except ReadError as error:
+        case.problems.append(str(error))
 
 
 def _not_in_table(cases: Sequence[_Case], root: Path) -> tuple[str, ...]:
@@ -252,7 +241,21 @@ def _not_in_table(cases: Sequence[_Case], root: Path) -> tuple[str, ...]:
             )
     if not forgotten:
         return ()
-    return (f"{len(forgotten)} files beside the named ones stand in no row, {forgotten[0]} for one",)
+    # The name of a file may be any bytes; a ledger is text.
+    example = forgotten[0].encode("utf-8", "backslashreplace").decode("utf-8")
+    return (f"{len(forgotten)} files beside the named ones stand in no row, {example} for one",)
+
+
+def _patients_alike(cases: Sequence[_Case]) -> tuple[str, ...]:
+    """A remark on patients whose names differ in nothing but capitals and blanks."""
+    spellings: dict[str, set[str]] = {}
+    for case in cases:
+        spellings.setdefault("".join(case.patient_id.casefold().split()), set()).add(case.patient_id)
+    count = sum(len(found) > 1 for found in spellings.values())
+    if not count:
+        return ()
+    remark = "written in several ways (capitals, blanks), each read as another patient; write each always alike"
+    return (f"{count} patients are {remark}",)
 
 
 def _dataset(root: Path, cases: Sequence[_Case], notes: tuple[str, ...]) -> DataSet:
@@ -291,7 +294,8 @@ def _case_names(cases: Sequence[_Case]) -> list[str]:
 
 def _as_written(row: TableRow) -> str:
     """How the ledger calls a row whose image can't be found by a path."""
-    return " ".join(row.cells.image.split())[:200] or f"(line {row.line})"
+    # Where the cells don't fit the columns, the one under `image` may be the patient.
+    return ("" if row.problem else " ".join(row.cells.image.split())[:200]) or f"(line {row.line})"
 
 
 def _sample(case: _Case, name: str, root: Path) -> Sample:

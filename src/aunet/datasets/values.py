@@ -1,4 +1,7 @@
-"""Understanding the cells of `cases.csv`: each function gives the value and what was repaired ("" where nothing)."""
+"""Understanding the cells of `cases.csv`: each function gives the value and what was repaired ("" where nothing).
+
+No error repeats a cell: where columns are mixed up, any cell may hold a patient's name.
+"""
 
 import math
 import re
@@ -95,7 +98,7 @@ def understand_count(text: str) -> int | None:
         return None
     # Spreadsheets write 2.0 for 2; `int` alone would also take "1_0" and digits of other scripts.
     if not re.fullmatch(r"[0-9]{1,4}(\.0+)?", text):
-        msg = f"n_masses is {_short(text)}; expected a whole number from 0"
+        msg = "n_masses is no whole number from 0; correct it, or leave it blank"
         raise ValueError(msg)
     return int(text.partition(".")[0])
 
@@ -128,7 +131,7 @@ def understand_spacing(both: str, *, row: str, column: str) -> tuple[Spacing | N
     repair = "decimal commas of the spacing read as points" if any("," in part for part in parts) else ""
     numbers = [_millimetres(part) for part in parts]
     if not 1 <= len(numbers) <= 2:
-        msg = f"spacing_mm is {_short(both)}; expected one number or two (row, column)"
+        msg = f"spacing_mm holds {len(numbers)} numbers; expected one number or two (row, column)"
         raise ValueError(msg)
     return (numbers[0], numbers[-1]), repair
 
@@ -136,11 +139,11 @@ def understand_spacing(both: str, *, row: str, column: str) -> tuple[Spacing | N
 def _millimetres(text: str) -> float:
     try:
         number = float(re.sub(r"^([0-9]*),([0-9]+)$", r"\1.\2", text))
-    except ValueError as error:
-        msg = f"the spacing {_short(text)} is no number; expected millimetres a pixel, as in 0.07"
-        raise ValueError(msg) from error
+    except ValueError:
+        msg = "the spacing is no number; expected millimetres a pixel, as in 0.07"
+        raise ValueError(msg) from None
     if not (math.isfinite(number) and 0 < number <= _LARGEST_SPACING_MM):
-        msg = f"the spacing {_short(text)} is impossible; expected millimetres a pixel, as in 0.07"
+        msg = "the spacing is impossible; expected millimetres a pixel, as in 0.07"
         raise ValueError(msg)
     return number
 
@@ -152,11 +155,7 @@ def _one_of(
         return None, ""
     if text.lower() not in known:
         expected = ", ".join(dict.fromkeys(known.values()))
-        msg = f"{column} is {_short(text)}; expected {expected} or nothing"
+        msg = f"{column} is none of {expected}; correct it, or leave it blank"
         raise ValueError(msg)
     value = known[text.lower()]
-    return value, "" if text == value else f"{column} {_short(text)} read as {value}"
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+    return value, "" if text == value else f"{column} {text!r} read as {value}"

@@ -105,15 +105,34 @@ def read_sample(sample: Sample, *, allow_for_processing: bool = False) -> tuple[
     mask = read_mask(sample.mask_path)
     if mask.pixels.shape == mammogram.shape:
         return mammogram, mask
-    (rows, columns), (mask_rows, mask_columns) = mammogram.shape, mask.pixels.shape
-    if abs((mask_rows / mask_columns) / (rows / columns) - 1) > _ASPECT_TOLERANCE:
+    try:
+        note = resizing(mask.pixels.shape, mammogram.shape)
+    except ReadError as error:
+        msg = f"{sample.mask_path}: {error}"
+        raise ReadError(msg) from error
+    return mammogram, Mask(_resized(mask.pixels, mammogram.shape), (*mask.notes, note))
+
+
+def resizing(mask: Shape, image: Shape) -> str:
+    """What there is to say of a mask that is brought to the size of its mammogram.
+
+    Args:
+        mask: (rows, columns) of the mask.
+        image: (rows, columns) of the mammogram.
+
+    Returns:
+        One sentence, a note.
+
+    Raises:
+        ReadError: The two are no larger and smaller copy of one grid.
+    """
+    if abs(mask[0] * image[1] / (mask[1] * image[0]) - 1) > _ASPECT_TOLERANCE:
         msg = (
-            f"{sample.mask_path}: a mask of {mask_rows} x {mask_columns} pixels, but its mammogram has "
-            f"{rows} x {columns}; give the mask that was drawn on it"
+            f"the mask has {mask[0]} x {mask[1]} pixels, the image {image[0]} x {image[1]}, another shape; "
+            "draw the mask on the image's own pixels"
         )
         raise ReadError(msg)
-    note = f"the mask has {mask_rows} x {mask_columns} pixels; resized to {rows} x {columns} of the mammogram"
-    return mammogram, Mask(_resized(mask.pixels, mammogram.shape), (*mask.notes, note))
+    return f"the mask has {mask[0]} x {mask[1]} pixels; resized to {image[0]} x {image[1]} of the mammogram"
 
 
 def _opens_as_dicom(path: Path) -> bool:
