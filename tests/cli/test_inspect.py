@@ -96,3 +96,11 @@ def test_a_patient_on_both_sides_is_reported_and_never_named(folder: Path, tmp_p
     assert result.exit_code == 1
     assert result.stdout.count("more than one side of the split") == 2
     assert "Jane" not in result.output + written
+    assert "The split can't be used: 2 of these images are of patients on more than one side." in result.stdout
+
+
+def test_a_result_folder_that_is_a_file_is_refused_before_anything_is_read(folder: Path) -> None:
+    result = runner.invoke(verb, [f"folder:{folder}", "--out", str(folder / "a.png")])
+
+    assert result.exit_code == 2
+    assert result.stdout == ""

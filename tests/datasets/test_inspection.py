@@ -232,7 +232,7 @@ def test_the_summary_counts_what_can_be_used(tmp_path: Path) -> None:
         [
             {"split": "train", **properties},
             {"split": "train", "n_masses": "0"},
-            {"split": "test", "mass_shape": "OVAL", "spacing_mm": "0.5"},
+            {"split": "test", "mass_shape": "OVAL;nan", "spacing_mm": "0.5"},
             {"split": "fold"},
         ],
     )
@@ -245,7 +245,7 @@ def test_the_summary_counts_what_can_be_used(tmp_path: Path) -> None:
     assert (summary.images, summary.patients) == (3, 3)
     assert summary.splits == {"train": SideSummary(2, 2, 1), "test": SideSummary(1, 1, 0)}
     assert summary.views == {"unknown": 2, "CC": 1}
-    assert summary.properties == {"mass_shape": {"OVAL": 2, "ROUND": 1}}
+    assert summary.properties == {"mass_shape": {"OVAL": 2, "ROUND": 1, "unknown": 1}}
     assert summary.sizes == {"40 x 30": 3}
     assert summary.bits_stored == {"16": 3}
     assert summary.areas is not None

@@ -2,7 +2,10 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+
 from aunet.datasets.ledger import Ledger, LedgerRow
+from aunet.errors import WriteError
 
 ROWS = (
     LedgerRow("images/a", "read", line=2),
@@ -34,6 +37,13 @@ def test_written_ledger_holds_every_row_in_both_files(tmp_path: Path) -> None:
         "line": 3,
         "n_masses": 1,
     }
+
+
+def test_a_folder_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file where the folder should be")
+
+    with pytest.raises(WriteError, match="out: the ledger can't be written"):
+        Ledger(ROWS).write(tmp_path / "out")
 
 
 def test_writing_leaves_nothing_but_the_two_files(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from aunet.datasets.dataset import DataSet
 from aunet.datasets.inspection import ImageFacts, inspect_pixels
 from aunet.datasets.ledger import LedgerRow
 from aunet.datasets.opening import open_dataset
+from aunet.datasets.splits import shared_between_sides
 from aunet.datasets.summary import QUANTILES, AreaSummary, DataSummary, summarise
 
 _SHOWN_AT_MOST = 60
@@ -22,7 +23,7 @@ _SIZES_SHOWN = 5
 
 def run(
     data: Annotated[str, typer.Argument(help="The data set, as in folder:PATH.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for ledger.csv and ledger.json.")] = None,
+    out: Annotated[Path | None, typer.Option(file_okay=False, help="Folder for ledger.csv and ledger.json.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Read the table and the headers of files, no pixels.")] = False,
     allow_for_processing: Annotated[
@@ -79,6 +80,8 @@ def _show(dataset: DataSet, summary: DataSummary, *, out: Path | None, quick: bo
         f"{dataset.name}: {sum(counts.values())} rows, {counts['read']} read, {counts['repaired']} repaired, "
         f"{counts['refused']} refused; {summary.images} images of {summary.patients} patients can be used"
     )
+    if shared := shared_between_sides(dataset.samples):
+        console.print(f"The split can't be used: {len(shared)} of these images are of patients on more than one side.")
     if quick:
         console.print("Only the table and the headers were read; leave out --quick to check the pixels.")
     for note in dataset.ledger.notes:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
+from aunet.errors import WriteError
 from aunet.io.aside import write_text
 
 Status = Literal["read", "repaired", "refused"]
@@ -48,10 +49,17 @@ class Ledger:
 
         Args:
             folder: Where to write; made if it is missing.
+
+        Raises:
+            WriteError: The folder can't be made, or not be written to.
         """
-        write_text(folder / "ledger.csv", _as_csv(self.rows))
         document = {"counts": self.counts, "notes": self.notes, "rows": [asdict(row) for row in self.rows]}
-        write_text(folder / "ledger.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        try:
+            write_text(folder / "ledger.csv", _as_csv(self.rows))
+            write_text(folder / "ledger.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        except OSError as error:
+            msg = f"{folder}: the ledger can't be written ({error.strerror}); name another folder"
+            raise WriteError(msg) from error
 
 
 def _as_csv(rows: Sequence[LedgerRow]) -> str:

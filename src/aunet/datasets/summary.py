@@ -101,7 +101,8 @@ def _properties(properties: Iterable[MassProperties]) -> dict[str, dict[str, int
     counts: dict[str, Counter[str]] = {field.name: Counter() for field in fields(MassProperties)}
     for one in properties:
         for name, counter in counts.items():
-            counter.update(value for value in getattr(one, name).split(";") if value)
+            values = [value for value in getattr(one, name).split(";") if value]
+            counter.update(UNKNOWN if value.lower() == "nan" else value for value in values)
     return {name: dict(sorted(counter.items())) for name, counter in counts.items() if counter}
 
 
