@@ -1,6 +1,7 @@
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,14 @@ MONAI_WARNS_OF_ITSELF = pytest.mark.filterwarnings("ignore:.*always_return_as_nu
 
 FULL = np.ones((3, 4), dtype=bool)
 EMPTY = np.zeros((3, 4), dtype=bool)
+
+
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """Without the run-time shape check, which only tests have."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def square(top: int, left: int, size: int) -> Mask2D:
@@ -140,6 +149,13 @@ def test_the_distance_of_a_missed_mass_is_the_diagonal(distance: Callable[..., f
 @pytest.mark.parametrize("measure", [hausdorff, hausdorff95, surface_dice, hausdorff_rowwise])
 def test_two_empty_masks_have_no_distance(measure: Callable[..., float]) -> None:
     assert math.isnan(measure(EMPTY, EMPTY))
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("measure", [hausdorff, hausdorff95, surface_dice, hausdorff_rowwise])
+def test_an_empty_mask_of_another_shape_is_refused(measure: Callable[..., float]) -> None:
+    with pytest.raises(ValueError, match="bring both to one grid"):
+        measure(EMPTY, np.ones((5, 5), dtype=bool))
 
 
 def test_surface_dice_of_a_missed_mass_is_zero() -> None:

@@ -60,7 +60,6 @@ def hausdorff(prediction: Mask2D, reference: Mask2D, *, spacing: Spacing = PIXEL
         >>> hausdorff(np.array([[True, False, False]]), np.array([[False, False, True]]))
         2.0
     """
-    refuse_other_shape(prediction, reference)
     empty = _distance_of_empty(prediction, reference, spacing)
     if empty is not None:
         return empty
@@ -185,7 +184,8 @@ def border(mask: Mask2D) -> Mask2D:
 
 
 def _distance_of_empty(prediction: Mask2D, reference: Mask2D, spacing: Spacing) -> float | None:
-    """The distance where a mask is empty, None where neither is."""
+    """The distance where a mask is empty, None where neither is; masks of different shape are refused."""
+    refuse_other_shape(prediction, reference)
     n_empty = 2 - int(prediction.any()) - int(reference.any())
     if n_empty == 0:
         return None
