@@ -87,11 +87,7 @@ def dice(prediction: Mask2D, reference: Mask2D) -> float:
         >>> dice(np.array([[True, False]]), np.array([[True, True]]))
         0.6666666666666666
     """
-    return dice_of(count_pixels(prediction, reference))
-
-
-def dice_of(counts: PixelCounts) -> float:
-    """`dice` of pixels already counted."""
+    counts = count_pixels(prediction, reference)
     areas = counts.predicted + counts.referenced
     return 2 * counts.both / areas if areas else nan
 
@@ -109,11 +105,7 @@ def sensitivity(prediction: Mask2D, reference: Mask2D) -> float:
     Source:
         Sun et al. 2020, doi 10.1088/1361-6560/ab5745, equation 11.
     """
-    return sensitivity_of(count_pixels(prediction, reference))
-
-
-def sensitivity_of(counts: PixelCounts) -> float:
-    """`sensitivity` of pixels already counted."""
+    counts = count_pixels(prediction, reference)
     return counts.both / counts.referenced if counts.referenced else nan
 
 
@@ -127,11 +119,7 @@ def precision(prediction: Mask2D, reference: Mask2D) -> float:
     Returns:
         A share in [0, 1]; 0 when the prediction alone is empty (a miss must not look precise), NaN when both are.
     """
-    return precision_of(count_pixels(prediction, reference))
-
-
-def precision_of(counts: PixelCounts) -> float:
-    """`precision` of pixels already counted."""
+    counts = count_pixels(prediction, reference)
     if not counts.joined:
         return nan
     return counts.both / counts.predicted if counts.predicted else 0.0
@@ -147,11 +135,7 @@ def iou(prediction: Mask2D, reference: Mask2D) -> float:
     Returns:
         Overlap in [0, 1]; 0 when one of the masks is empty, NaN when both are.
     """
-    return iou_of(count_pixels(prediction, reference))
-
-
-def iou_of(counts: PixelCounts) -> float:
-    """`iou` of pixels already counted."""
+    counts = count_pixels(prediction, reference)
     return counts.both / counts.joined if counts.joined else nan
 
 
@@ -168,9 +152,5 @@ def area_difference(prediction: Mask2D, reference: Mask2D) -> float:
     Source:
         Sun et al. 2020, doi 10.1088/1361-6560/ab5745, equation 12.
     """
-    return area_difference_of(count_pixels(prediction, reference))
-
-
-def area_difference_of(counts: PixelCounts) -> float:
-    """`area_difference` of pixels already counted."""
+    counts = count_pixels(prediction, reference)
     return abs(counts.predicted - counts.referenced) / counts.referenced if counts.referenced else nan
