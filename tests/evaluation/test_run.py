@@ -12,7 +12,7 @@ from PIL import Image as Picture
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import Ledger, LedgerRow
-from aunet.errors import DatasetError
+from aunet.errors import DatasetError, WriteError
 from aunet.evaluation.run import evaluate
 from aunet.evaluation.scoring import Scoring, score_samples
 from aunet.preprocessing.cache import PreparedCache
@@ -136,6 +136,23 @@ def test_a_mass_that_preprocessing_cuts_off_is_a_miss(draw: Draw, make_reader: M
     assert "outside" in summary.rows[1].reason
 
 
+def test_a_miss_without_a_prediction_is_the_diagonal_in_millimetres_too(
+    draw: Draw, make_reader: MakeReader, tmp_path: Path
+) -> None:
+    drawn = draw(([MASS], [MASS]), ([], [MASS]))
+    dataset = replace(drawn, samples=tuple(replace(sample, spacing_mm=(0.1, 0.1)) for sample in drawn.samples))
+    reader = make_reader()
+    seen = reader.probability
+    reader.probability = lambda images: np.where(seen(images) > 0.5, np.float32("nan"), seen(images))
+
+    summary = evaluate(reader, dataset, tmp_path)
+
+    no_prediction, empty_prediction = summary.rows
+    assert (no_prediction.outcome, empty_prediction.outcome) == ("failed", "missed")
+    assert no_prediction.scores.hau_mm == empty_prediction.scores.hau_mm == pytest.approx(DIAGONAL / 10)
+    assert summary.metrics["hd95_mm"].n == 2
+
+
 def test_refused_rows_of_the_table_are_named(draw: Draw, make_reader: MakeReader, tmp_path: Path) -> None:
     refused = LedgerRow(case="lost", status="refused", reason="the image is missing")
     dataset = replace(draw(([MASS], [MASS])), ledger=Ledger((refused,)))
@@ -214,6 +231,26 @@ def test_rows_of_another_run_are_not_taken_up(
 
     n_examples = 2
     assert second.images_seen == 2 + n_examples
+
+
+def test_results_of_another_run_are_gone_while_this_one_goes_on(
+    draw: Draw, make_reader: MakeReader, weights: Path, tmp_path: Path
+) -> None:
+    dataset = draw(([MASS], [MASS]), ([MASS], [MASS]))
+    evaluate(make_reader(), dataset, tmp_path / "out", weights=weights)
+    weights.write_text("other weights", encoding="utf-8")
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(make_reader(stop_after=1), dataset, tmp_path / "out", weights=weights, batch=1)
+
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"evaluation.json", "per_image.csv.part"}
+
+
+def test_a_folder_that_cannot_be_made_is_named(draw: Draw, make_reader: MakeReader, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file", encoding="utf-8")
+
+    with pytest.raises(WriteError, match="out"):
+        evaluate(make_reader(), draw(([MASS], [MASS])), tmp_path / "out")
 
 
 def test_a_finished_run_computes_nothing_but_the_examples_again(

@@ -83,14 +83,19 @@ def test_millimetres_need_a_spacing() -> None:
 
 
 def test_no_prediction_at_all_scores_no_better_than_an_empty_one() -> None:
-    empty_prediction = score_masks(EMPTY, box(2, 2, 25, 15))
+    empty_prediction = score_masks(EMPTY, box(2, 2, 25, 15), spacing_mm=(0.1, 0.2))
 
-    none_at_all = worst_scores((30, 20))
+    none_at_all = worst_scores((30, 20), spacing_mm=(0.1, 0.2))
 
     assert none_at_all.hau_rowwise >= empty_prediction.hau_rowwise
-    assert dataclasses.replace(none_at_all, hau_rowwise=0.0) == pytest.approx(
-        dataclasses.replace(empty_prediction, hau_rowwise=0.0)
-    ) or (none_at_all.dsc, none_at_all.hau_px) == (empty_prediction.dsc, empty_prediction.hau_px)
+    assert dataclasses.replace(none_at_all, hau_rowwise=empty_prediction.hau_rowwise) == empty_prediction
+
+
+def test_no_prediction_at_all_has_no_millimetres_without_a_spacing() -> None:
+    scores = worst_scores((30, 20))
+
+    assert math.isnan(scores.hau_mm)
+    assert math.isnan(scores.hd95_mm)
 
 
 def test_a_pair_of_256_pixels_is_scored_in_milliseconds() -> None:

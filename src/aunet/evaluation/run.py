@@ -98,6 +98,10 @@ def evaluate(
     )
     run_key = _run_key(about, settings, samples, allow_for_processing=allow_for_processing)
     log = RowLog(out, run_key if about.weights_sha256 else None)
+    summary_path, report_path = out / "summary.json", out / "report.html"
+    # Those of an earlier run would pass for this one's, should it be cut off.
+    summary_path.unlink(missing_ok=True)
+    report_path.unlink(missing_ok=True)
     _score_all(samples, scoring, log, on_progress or _unheard)
     rows = log.finish(sample.case for sample in samples)
     patients = _patient_numbers(samples)
@@ -110,8 +114,8 @@ def evaluate(
         refused=tuple(Failure(row.case, row.reason) for row in dataset.ledger.rows if row.status == "refused"),
         rows=rows,
     )
-    write_text(out / "summary.json", summary.to_json())
-    write_text(out / "report.html", report(summary, draw_examples(rows, samples, scoring)))
+    write_text(summary_path, summary.to_json())
+    write_text(report_path, report(summary, draw_examples(rows, samples, scoring)))
     return summary
 
 
@@ -150,7 +154,7 @@ def _run_key(
     for sample in samples:
         facts = [sample.case, *_state(sample.image_path), *_state(sample.mask_path), repr(sample.properties)]
         words = [sample.laterality, sample.view, sample.spacing_mm]
-        images.update(json.dumps(facts + words).encode(errors="backslashreplace"))
+        images.update(json.dumps(facts + words).encode())
     return {
         "aunet": about.versions["aunet"],
         "weights_sha256": about.weights_sha256,

@@ -156,7 +156,7 @@ def _score(read: Read, probability: Probability | None, scoring: Scoring) -> Ima
     return ImageRow(
         case=sample.case,
         outcome="missed" if is_lost else outcome_of(prediction, prepared.mask),
-        scores=worst_scores(scoring.shape) if is_lost else scores,
+        scores=worst_scores(scoring.shape, spacing_mm=prepared.spacing_mm) if is_lost else scores,
         detections=ImageDetections(read.n_masses, found.hit_scores, found.false_scores),
         laterality=sample.laterality or "",
         view=sample.view or "",
@@ -172,16 +172,17 @@ def _score(read: Read, probability: Probability | None, scoring: Scoring) -> Ima
 def _failed(read: Read, shape: Shape) -> ImageRow:
     """The row of an image without a prediction: a miss if it shows a mass."""
     sample, prepared = read.sample, read.prepared
+    spacing_mm = prepared.spacing_mm if prepared else None
     return ImageRow(
         case=sample.case,
         outcome="failed",
-        scores=worst_scores(shape) if read.n_masses else MaskScores(),
+        scores=worst_scores(shape, spacing_mm=spacing_mm) if read.n_masses else MaskScores(),
         detections=ImageDetections(read.n_masses, (), ()),
         laterality=sample.laterality or "",
         view=sample.view or "",
         properties=sample.properties,
         reference_px=int(np.count_nonzero(prepared.mask)) if prepared else None,
-        spacing_mm=prepared.spacing_mm if prepared else None,
+        spacing_mm=spacing_mm,
         reason=read.reason or NO_NUMBERS,
         notes="; ".join(prepared.notes) if prepared else "",
     )

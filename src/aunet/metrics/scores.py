@@ -81,19 +81,18 @@ def score_masks(
     Returns:
         Every score where the reference holds a mass, the worst ones if it was missed; none where it holds no mass.
     """
-    counts = overlap.count_pixels(prediction, reference)
-    if not counts.referenced:
+    if not reference.any():
         return MaskScores()
     hau_mm, hd95_mm = nan, nan
     if spacing_mm is not None:
         hau_mm = surface.hausdorff(prediction, reference, spacing=spacing_mm)
         hd95_mm = surface.hausdorff95(prediction, reference, spacing=spacing_mm)
     return MaskScores(
-        dsc=overlap.dice_of(counts),
-        sensitivity=overlap.sensitivity_of(counts),
-        precision=overlap.precision_of(counts),
-        iou=overlap.iou_of(counts),
-        area_difference=overlap.area_difference_of(counts),
+        dsc=overlap.dice(prediction, reference),
+        sensitivity=overlap.sensitivity(prediction, reference),
+        precision=overlap.precision(prediction, reference),
+        iou=overlap.iou(prediction, reference),
+        area_difference=overlap.area_difference(prediction, reference),
         hau_px=surface.hausdorff(prediction, reference),
         hau_rowwise=surface.hausdorff_rowwise(prediction, reference),
         hd95_px=surface.hausdorff95(prediction, reference),
@@ -103,16 +102,18 @@ def score_masks(
     )
 
 
-def worst_scores(shape: Shape) -> MaskScores:
-    """Scores of a mass for which there is no prediction, and no reference mask either to compare nothing with.
+def worst_scores(shape: Shape, *, spacing_mm: Spacing | None = None) -> MaskScores:
+    """Scores of a mass for which there is no prediction, or no reference on the grid to compare it with.
 
     Args:
         shape: Rows and columns of the grid that the masks would lie on.
+        spacing_mm: Row and column size of a pixel of that grid; None where it is unknown.
 
     Returns:
-        The worst value of every score, in millimetres none.
+        The worst value of every score; in millimetres none where the spacing is unknown.
     """
     diagonal_px = surface.diagonal(shape)
+    diagonal_mm = surface.diagonal(shape, spacing=spacing_mm) if spacing_mm else nan
     return MaskScores(
         dsc=0.0,
         sensitivity=0.0,
@@ -124,4 +125,6 @@ def worst_scores(shape: Shape) -> MaskScores:
         hau_rowwise=sqrt(shape[1]),
         hd95_px=diagonal_px,
         nsd=0.0,
+        hau_mm=diagonal_mm,
+        hd95_mm=diagonal_mm,
     )
