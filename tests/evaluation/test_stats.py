@@ -101,6 +101,15 @@ def test_one_patient_alone_has_no_interval() -> None:
     assert math.isnan(result.ci95[0])
 
 
+def test_patients_without_a_mass_say_nothing_of_sensitivity() -> None:
+    found, masses = np.array([1.0, 0.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0, 0.0])
+
+    one_of_three = ratio_of_sums(found, masses, np.array([0, 0, 1, 2]))
+
+    assert one_of_three.value == 0.5
+    assert math.isnan(one_of_three.ci95[0])
+
+
 def test_images_are_counted_by_what_became_of_them() -> None:
     elsewhere = replace(SCORED, case="elsewhere", scores=MaskScores(dsc=0.0))
     rows = [SCORED, MISSED, FALSE_POSITIVE, TRUE_NEGATIVE, UNREADABLE, elsewhere]
@@ -140,6 +149,15 @@ def test_detection_counts_masses_and_false_regions() -> None:
     assert (found.froc.n_masses, found.froc.n_images) == (3, 4)
 
 
+@pytest.mark.parametrize(
+    ("written", "label"), [("OVAL;OVAL", "OVAL"), ("ROUND;OVAL", "OVAL; ROUND"), ("OVAL; ROUND;", "OVAL; ROUND")]
+)
+def test_an_image_with_several_masses_is_in_the_group_of_their_different_values(written: str, label: str) -> None:
+    labels = group_labels([replace(SCORED, properties=MassProperties(mass_shape=written))])
+
+    assert labels["mass_shape"] == [label]
+
+
 def test_groups_keep_the_tables_own_words_and_say_what_is_unknown() -> None:
     properties = MassProperties(mass_shape="OVAL; ROUND", subtlety="3")
     rows = [replace(SCORED, view="CC", properties=properties), replace(MISSED, view="MLO"), replace(UNREADABLE)]
@@ -174,6 +192,12 @@ def test_quarters_of_the_masses_sizes_hold_as_many_images_each() -> None:
         ("50 to 60 px", 2),
         ("70 to 80 px", 2),
     ]
+
+
+def test_a_quarter_of_one_size_has_one_number() -> None:
+    labels = group_labels([replace(SCORED, reference_px=area) for area in (10, 20, 30, 40)])
+
+    assert labels["size_quartile"] == ["10 px", "20 px", "30 px", "40 px"]
 
 
 def test_numbers_are_ordered_by_value_and_several_masses_and_the_unknown_come_last() -> None:

@@ -124,7 +124,8 @@ def ratio_of_sums(
 ) -> Ratio:
     """Sum over sum, with an interval by bootstrap over patients.
 
-    Images of one patient resemble each other, so that drawing images would give too narrow an interval.
+    Images of one patient resemble each other, so that drawing images would give too narrow an interval. Patients whose
+    denominators are 0 say nothing of the ratio and are not drawn.
 
     Args:
         numerators: One value an image.
@@ -133,18 +134,20 @@ def ratio_of_sums(
         bootstrap: How the interval is made.
 
     Returns:
-        The ratio and its 95 % percentile interval; NaN where the denominators sum to 0.
+        The ratio and its 95 % percentile interval: NaN where the denominators sum to 0, the interval with fewer than
+        two patients too.
 
     Source:
         Field and Welsh 2007, doi 10.1111/j.1467-9868.2007.00593.x (cluster bootstrap).
     """
     total = float(denominators.sum())
     value = float(numerators.sum()) / total if total else nan
-    _, cluster = np.unique(patients, return_inverse=True)
-    n_patients = int(cluster.max(initial=-1)) + 1
-    if n_patients < 2 or not total:
+    counted = denominators > 0
+    found, cluster = np.unique(patients[counted], return_inverse=True)
+    n_patients = found.size
+    if n_patients < 2:
         return Ratio(value, (nan, nan))
-    sums = np.stack([np.bincount(cluster, weights=column) for column in (numerators, denominators)], axis=1)
+    sums = np.stack([np.bincount(cluster, weights=column[counted]) for column in (numerators, denominators)], axis=1)
     rng = np.random.default_rng(bootstrap.seed)
     drawn = []
     for start in range(0, bootstrap.resamples, _CHUNK):
@@ -153,7 +156,6 @@ def ratio_of_sums(
         times = np.bincount(draws.ravel(), minlength=n_resamples * n_patients).reshape(n_resamples, n_patients)
         drawn.append(times @ sums)
     resampled = np.concatenate(drawn)
-    resampled = resampled[resampled[:, 1] > 0]
     low, high = np.percentile(resampled[:, 0] / resampled[:, 1], [2.5, 97.5])
     return Ratio(value, (float(low), float(high)))
 
@@ -215,7 +217,7 @@ def score_groups(
         bootstrap: How intervals are made.
 
     Returns:
-        By property, then by value; values of several masses in one image stay joined as the table has them.
+        By property, then by value; see `group_labels`.
     """
     return MappingProxyType({
         name: MappingProxyType({
@@ -234,13 +236,13 @@ def group_labels(rows: Sequence[ImageRow]) -> Mapping[str, Sequence[str]]:
 
     Returns:
         By property, a label an image; "" for an image in no group of that kind. Properties that are known of no image
-        are left out.
+        are left out. Masses of different values in one image make a group of their own, named by all of these.
     """
     labels = {
         "view": [row.view or UNKNOWN for row in rows],
         "size": [_size_label(row) for row in rows],
         "size_quartile": _quartile_labels(rows),
-        **{name: [getattr(row.properties, name) or UNKNOWN for row in rows] for name in PROPERTIES},
+        **{name: [_value_label(getattr(row.properties, name)) for row in rows] for name in PROPERTIES},
     }
     return {name: values for name, values in labels.items() if set(values) - {UNKNOWN, ""}}
 
@@ -280,6 +282,11 @@ def _in_order(label: str) -> tuple[bool, bool, float, str]:
     return label == UNKNOWN, ";" in label, float(first) if first.isdigit() else -1.0, label
 
 
+def _value_label(written: str) -> str:
+    """The different values of an image's masses, in one order whatever the table's."""
+    return "; ".join(sorted({value.strip() for value in written.split(";")} - {""})) or UNKNOWN
+
+
 def _size_label(row: ImageRow) -> str:
     if not row.has_mass:
         return ""
@@ -300,8 +307,9 @@ def _quartile_labels(rows: Sequence[ImageRow]) -> list[str]:
         return [""] * len(rows)
     place = np.searchsorted(np.quantile(known, [0.25, 0.5, 0.75]), areas, side="left")
     spans = {
-        quarter: f"{known_in.min()} to {known_in.max()} px"
+        quarter: f"{low} px" if low == high else f"{low} to {high} px"
         for quarter in range(4)
         if (known_in := areas[(place == quarter) & (areas > 0)]).size
+        for low, high in [(known_in.min(), known_in.max())]
     }
     return [spans[int(quarter)] if area else "" for quarter, area in zip(place, areas, strict=True)]
