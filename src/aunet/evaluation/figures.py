@@ -89,7 +89,8 @@ def froc_figure(curve: Froc) -> bytes:
     axes = figure.add_subplot()
     axes.step(marked, found, where="post", color=_BLUE)
     axes.plot(marked[-1], found[-1], "o", color=_ORANGE, label="every predicted region")
-    axes.legend(loc="lower right", frameon=False)
+    # Above the axes, where no curve can run through it.
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     axes.set(
         xlim=(0, max(1.0, 1.05 * marked[-1])), ylim=(0, 1.02), xlabel="False positives an image", ylabel="Masses found"
     )

@@ -115,11 +115,13 @@ def definitions(provenance: Provenance) -> Mapping[str, str]:
     return {
         "grid": f"Every score is measured on the model grid, {rows} x {columns} pixels; references are brought to it.",
         "n": "Images of the split, none left out: an image without a prediction is a miss.",
-        "missed": "Images with a mass in which nothing was predicted (or that could not be read): Dice 0, distances "
-        "equal to the image's diagonal.",
+        "missed": "Images with a mass in which nothing was predicted, for which there is no prediction, or whose mass "
+        "preprocessing cuts off: Dice 0, distances equal to the grid's diagonal (row-wise: to rows of zeros).",
         "no_overlap": "Images with a mass in which something was predicted, but no pixel of the mass.",
         "false_positive_images": "Images without a mass in which something was predicted; they have no Dice.",
         "true_negatives": "Images without a mass in which nothing was predicted; they have no Dice.",
+        "groups": "Different values of several masses in one image make a group of their own; a size is that of all "
+        "masses of an image together, on the model grid.",
         "ci95": f"95 % percentile interval of the mean, by {provenance.bootstrap.resamples} bootstrap resamples of "
         f"patients, seed {provenance.bootstrap.seed}.",
         "dsc": "Dice similarity coefficient (equation 10).",
