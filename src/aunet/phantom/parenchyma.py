@@ -79,7 +79,7 @@ def glandular_path(
     dense = _at_fraction(upper + lower + np.float32(0.75) * bias, room, breast.glandular_fraction)
     fine = np.clip(0.72 + 0.08 * noise + 0.1 * streaks, 0.2, 1)
     ligaments = enlarge(_ligaments(rng, rays), field.shape) * smooth_step(depth, low=1.0, high=14.0)
-    fraction = dense * fine + (1 - 0.6 * dense) * np.float32(0.08) * ligaments + np.float32(0.02) * (1 + 0.5 * streaks)
+    fraction = dense * fine + (1 - 0.6 * dense) * np.float32(0.11) * ligaments + np.float32(0.02) * (1 + 0.5 * streaks)
     vessels = np.minimum(_vessels(rng, field, nipple, breast.depth_mm), 0.5 * room)
     path = fraction * room + vessels + _areola(field, nipple, depth)
     return np.asarray(np.clip(path, 0, room), dtype=np.float32)
@@ -124,7 +124,7 @@ def _ligaments(rng: np.random.Generator, rays: _Rays) -> Map2D:
         slope = np.hypot(*np.gradient(smooth)) / np.float32(rays.pitch_mm)
         distance_mm = np.abs(smooth) / np.maximum(slope, np.float32(0.02))
         # A septum is seen only where the beam runs along it.
-        seen = np.clip(0.25 + 0.6 * rays.noise(rng, beta=3.0, longest_mm=25.0, stretch=1.5), 0, 1.4)
+        seen = np.clip(0.35 + 0.6 * rays.noise(rng, beta=3.0, longest_mm=25.0, stretch=1.5), 0, 1.4)
         total += seen * np.exp(-((distance_mm / np.float32(rng.uniform(0.35, 0.6))) ** 2))
     return total
 
