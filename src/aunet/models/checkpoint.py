@@ -35,7 +35,16 @@ def save_checkpoint(path: Path, network: nn.Module, card: ModelCard) -> None:
         msg = f"the network is not the {card.network.name!r} that its card describes: {difference}"
         raise ValueError(msg)
     metadata = json.dumps({CARD_KEY: card.to_json(), DIGEST_KEY: _digest(weights)}, sort_keys=True)
-    content = save(weights, metadata={ENTRY: metadata})
+    write_whole(path, save(weights, metadata={ENTRY: metadata}))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file aside, then rename it: a reader sees the former file or the whole new one.
+
+    Args:
+        path: The file to write; an existing one is replaced.
+        content: Its bytes.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         aside.write_bytes(content)

@@ -1,7 +1,6 @@
 """From a checkpoint to a bundle that needs no PyTorch: one ONNX file with model card and parity proof inside."""
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from aunet.errors import CheckpointError
 from aunet.models.card import CARD_KEY
-from aunet.models.checkpoint import load_checkpoint
+from aunet.models.checkpoint import load_checkpoint, write_whole
 from aunet.models.encoder_decoder import mass_probability
 from aunet.models.parity import (
     BATCHES,
@@ -76,7 +75,8 @@ def export_onnx(checkpoint: Path, out: Path) -> Parity:
         msg = f"{checkpoint}: ONNX Runtime doesn't agree with PyTorch: {complaint}; nothing was written"
         raise CheckpointError(msg)
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), PARITY_KEY: parity.to_json()})
-    _write(model, out)
+    write_whole(out, model.SerializeToString())
+    logger.info("wrote %s, %d bytes", out, out.stat().st_size)
     return parity
 
 
@@ -148,14 +148,3 @@ def _by_onnxruntime(model: onnx.ModelProto, images: Images) -> Probabilities:
     """Probabilities by ONNX Runtime on the CPU."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return np.concatenate([session.run([OUTPUT], {INPUT: images[batch]})[0] for batch in BATCHES])
-
-
-def _write(model: onnx.ModelProto, out: Path) -> None:
-    """Write a model aside, then rename it."""
-    aside = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(model.SerializeToString())
-        aside.replace(out)
-    finally:
-        aside.unlink(missing_ok=True)
-    logger.info("wrote %s, %d bytes", out, out.stat().st_size)
