@@ -392,9 +392,10 @@ def test_a_source_without_a_size_is_an_error(tmp_path: Path) -> None:
         write(source)
 
 
-def test_a_source_that_is_no_dicom_file_is_an_error(tmp_path: Path) -> None:
-    source = tmp_path / "source.dcm"
-    source.write_bytes(b"nothing")
+@pytest.mark.parametrize("sound", [b"DICM", b"\x02\x00\x10\x00UI"], ids=["mark", "type of an element"])
+def test_a_damaged_source_is_an_error(tmp_path: Path, sound: bytes) -> None:
+    source = saved(header(), tmp_path / "source.dcm")
+    source.write_bytes(source.read_bytes().replace(sound, sound[:-2] + b"ZZ"))
 
     with pytest.raises(DicomReadError, match="no longer readable"):
         write(source)

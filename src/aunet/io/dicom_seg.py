@@ -23,6 +23,7 @@ from pydicom.valuerep import TEXT_VR_DELIMS, validate_value
 
 from aunet.errors import DicomReadError, WriteError
 from aunet.io.aside import written_aside
+from aunet.io.damage import DAMAGE
 from aunet.io.silence import silent_libraries
 from aunet.sample import Laterality, Mask2D, Spacing
 
@@ -96,14 +97,15 @@ def write_seg(
         raise ValueError(msg)
     try:
         header = dcmread(source, stop_before_pixels=True)
-    except (InvalidDicomError, OSError) as error:
+        size = header.get("Rows"), header.get("Columns")
+    except (InvalidDicomError, *DAMAGE):
         msg = f"{source}: no longer readable as DICOM; a SEG needs the header of its mammogram"
-        raise DicomReadError(msg) from error
+        raise DicomReadError(msg) from None  # pydicom's own error may quote values of the file
     if missing := [keyword for keyword in _REFERENCE if not _text(header, keyword)]:
         msg = f"{source}: has no valid {', '.join(missing)}; a SEG has to refer to it, so none can be written"
         raise WriteError(msg)
-    if (rows := header.get("Rows"), columns := header.get("Columns")) != mask.shape:
-        msg = f"{source}: {rows} x {columns} pixels, but the mask has {mask.shape[0]} x {mask.shape[1]}"
+    if size != mask.shape:
+        msg = f"{source}: {size[0]} x {size[1]} pixels, but the mask has {mask.shape[0]} x {mask.shape[1]}"
         raise WriteError(msg)
     reference = _reference(header)
     if viewer_geometry:
