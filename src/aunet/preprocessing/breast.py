@@ -33,7 +33,7 @@ def find_breast(image: Image, *, level: float = DEFAULT_LEVEL) -> Mask2D:
 
     The breast is the largest bright region once film borders and everything thin have been taken away. Its edge is
     where the image falls to `level` of the way from the background to the brightest tissue; holes are filled. An
-    image that shows one sharply cut region and nothing else has been through this before and is left as it is.
+    image that shows one sharply cut region and nothing else has been through this before: its skin is left as it is.
 
     Args:
         image: One mammogram, source grid, dense tissue bright.
@@ -108,19 +108,23 @@ def _breast_of_small(image: Image, *, level: float) -> Mask2D:
     shown = image > _threshold(image, level=_EMPTY_LEVEL)
     if not borders.any() and _is_cut_out(image, shown):
         # Pixels half covered by the edge may be darker than what counts as shown.
-        return _without_holes(ndimage.binary_dilation(shown, iterations=2) & (image > image.min()))
+        return _without_thin(ndimage.binary_dilation(shown, iterations=2) & (image > image.min()))
     borders |= _film_borders(image.T, level=level, share=_WALL_BORDER_SHARE, least_dark=0.1).T
     # White borders must not set the scale, nor be taken for breast.
     inner = np.where(borders, image.min(), image)
-    bright = inner > _threshold(inner, level=level)
-    radius = max(1, round(_THIN_SHARE * max(image.shape)))
+    return _without_thin(inner > _threshold(inner, level=level))
+
+
+def _without_thin(mask: Mask2D) -> Mask2D:
+    """The largest region once everything thin is gone: letters, clips, and fog that goes on along the chest wall."""
+    radius = max(1, round(_THIN_SHARE * max(mask.shape)))
     # A thin strip along the edge of the image counts as thin: outside the image nothing is bright.
-    core = _largest_region(_opened(bright, radius=radius))
+    core = _largest_region(_opened(mask, radius=radius))
     if not core.any():
         return core
     # The opening rounds off the nipple and the corners; they come back, as far as they reach out.
     near_core = ndimage.distance_transform_edt(~core) <= radius
-    return _without_holes(_largest_region(bright & near_core))
+    return _without_holes(_largest_region(mask & near_core))
 
 
 def _is_cut_out(image: Image, shown: Mask2D) -> bool:
