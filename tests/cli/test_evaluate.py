@@ -1,6 +1,7 @@
 import csv
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from aunet.cli import evaluate
+from aunet.errors import WriteError
+from aunet.evaluation.rows import RowLog
 from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import save_checkpoint
 from aunet.models.factory import build_network
@@ -109,6 +112,24 @@ def test_a_row_that_the_data_set_refuses_is_named_and_ends_with_status_1(checkpo
     assert result.exit_code == 1
     assert [row["case"] for row in json.loads(result.stdout)["refused"]] == ["c"]
     assert "refused" in result.stderr
+
+
+def test_a_folder_that_is_a_file_is_named(checkpoint: Path, folder: Path) -> None:
+    (folder / "out").write_text("a file", encoding="utf-8")
+
+    result = runner.invoke(verb, arguments(checkpoint, folder))
+
+    assert isinstance(result.exception, WriteError)
+    assert str(folder / "out") in str(result.exception)
+
+
+def test_a_full_disk_is_named(checkpoint: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RowLog, "append", Mock(side_effect=OSError(28, "No space left on device")))
+
+    result = runner.invoke(verb, arguments(checkpoint, folder))
+
+    assert isinstance(result.exception, WriteError)
+    assert "No space left on device" in str(result.exception)
 
 
 def test_the_output_names_no_patient(checkpoint: Path, folder: Path) -> None:

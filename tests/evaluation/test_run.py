@@ -12,7 +12,7 @@ from PIL import Image as Picture
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import Ledger, LedgerRow
-from aunet.errors import DatasetError, WriteError
+from aunet.errors import DatasetError
 from aunet.evaluation.run import evaluate
 from aunet.evaluation.scoring import Scoring, score_samples
 from aunet.preprocessing.cache import PreparedCache
@@ -244,13 +244,6 @@ def test_results_of_another_run_are_gone_while_this_one_goes_on(
         evaluate(make_reader(stop_after=1), dataset, tmp_path / "out", weights=weights, batch=1)
 
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"evaluation.json", "per_image.csv.part"}
-
-
-def test_a_folder_that_cannot_be_made_is_named(draw: Draw, make_reader: MakeReader, tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("a file", encoding="utf-8")
-
-    with pytest.raises(WriteError, match="out"):
-        evaluate(make_reader(), draw(([MASS], [MASS])), tmp_path / "out")
 
 
 def test_a_finished_run_computes_nothing_but_the_examples_again(

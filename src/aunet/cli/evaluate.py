@@ -10,6 +10,7 @@ from rich.table import Table
 
 from aunet.cli.progress import progress_bar
 from aunet.datasets.opening import open_dataset
+from aunet.errors import WriteError
 from aunet.evaluation.report import TITLES
 from aunet.evaluation.run import evaluate
 from aunet.evaluation.summary import HAU_NOTE, NOT_THE_PAPER, Failure, Summary
@@ -46,21 +47,26 @@ def run(
 
     Raises:
         Exit: Some images could not be used.
+        WriteError: The results can't be written there.
     """
     segmenter = Segmenter.load(weights, device=device)
     dataset = open_dataset(data)
-    with progress_bar("Evaluating") as on_progress:
-        summary = evaluate(
-            segmenter,
-            dataset,
-            out,
-            split=split,
-            cache=cache or out.parent / "aunet-cache",
-            weights=weights,
-            batch=batch,
-            allow_for_processing=allow_for_processing,
-            on_progress=on_progress,
-        )
+    try:
+        with progress_bar("Evaluating") as on_progress:
+            summary = evaluate(
+                segmenter,
+                dataset,
+                out,
+                split=split,
+                cache=cache or out.parent / "aunet-cache",
+                weights=weights,
+                batch=batch,
+                allow_for_processing=allow_for_processing,
+                on_progress=on_progress,
+            )
+    except OSError as error:
+        msg = f"{error.filename or out}: can't be written ({error.strerror}); name another folder, or make room"
+        raise WriteError(msg) from error
     if as_json:
         typer.echo(summary.to_json(), nl=False)
     else:

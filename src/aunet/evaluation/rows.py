@@ -10,7 +10,6 @@ from math import isnan, nan
 from pathlib import Path
 from typing import Literal, get_args
 
-from aunet.errors import WriteError
 from aunet.io.aside import write_text
 from aunet.metrics.detection import ImageDetections
 from aunet.metrics.scores import METRICS, MaskScores, Outcome
@@ -76,18 +75,11 @@ class RowLog:
         Args:
             folder: Where the rows are kept; made if it is missing.
             run_key: What has to be equal for rows to stay true; None to start anew.
-
-        Raises:
-            WriteError: The folder can't be made.
         """
         self.path = folder / "per_image.csv"
         self._part = folder / "per_image.csv.part"
         self._rows: dict[str, ImageRow] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            msg = f"{folder}: can't be made a folder of results ({error.strerror}); name another one"
-            raise WriteError(msg) from error
+        folder.mkdir(parents=True, exist_ok=True)
         key_path = folder / "evaluation.json"
         if run_key is not None and _read_key(key_path) == run_key:
             self._take_up()
