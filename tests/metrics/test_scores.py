@@ -106,10 +106,10 @@ def test_a_pair_of_256_pixels_is_scored_in_milliseconds() -> None:
     prediction[240:250, 240:250] = True
     score_masks(prediction, reference, spacing_mm=(0.8, 0.8))
 
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(5):
         score_masks(prediction, reference, spacing_mm=(0.8, 0.8))
-    seconds = (time.perf_counter() - started) / 5
+    seconds = (time.thread_time() - started) / 5
 
-    # About 10 ms alone on a core; the limit leaves room for a busy machine and the run-time shape check.
+    # About 10 ms; the limit leaves room for a slow machine and the run-time shape check.
     assert seconds < 0.1
