@@ -89,17 +89,17 @@ def test_a_constant_image_is_refused(dicom_file: Make) -> None:
         read_dicom(path)
 
 
-def test_the_limit_of_size_can_be_moved(dicom_file: Make) -> None:
-    path = dicom_file(left_breast())
-
-    with pytest.raises(DicomReadError, match=r"over the limit of 0\.001 megapixels"):
-        read_dicom(path, max_megapixels=0.001)
-
-
 def test_the_size_is_read_without_the_pixels(dicom_file: Make) -> None:
     path = dicom_file(left_breast(), PixelData=None)
 
     assert read_dicom_size(path) == (ROWS, COLUMNS)
+
+
+def test_an_absurd_size_is_refused_without_the_pixels(dicom_file: Make) -> None:
+    path = dicom_file(left_breast(), Rows=65535, Columns=65535)
+
+    with pytest.raises(DicomReadError, match="absurdly large: 65535 x 65535 pixels declared"):
+        read_dicom_size(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"DICM", b"hello" * 100])

@@ -19,38 +19,33 @@ from aunet.sample import Image, Mammogram, Shape
 
 logger = logging.getLogger(__name__)
 
-MAX_MEGAPIXELS = 100.0
-"""Three times the largest film scans; a file that declares more is damaged or hostile."""
 
-
-def read_dicom(path: Path, *, allow_for_processing: bool = False, max_megapixels: float = MAX_MEGAPIXELS) -> Mammogram:
+def read_dicom(path: Path, *, allow_for_processing: bool = False) -> Mammogram:
     """The mammogram in a DICOM file, in presentation sense: modality look-up, window and polarity each applied once.
 
     Args:
         path: A DICOM file with one two-dimensional mammogram, a detector's or a digitised film.
         allow_for_processing: Let a FOR PROCESSING image through, marked as such.
-        max_megapixels: Refuse a larger declared size, before anything is allocated.
 
     Returns:
         Pixels on the source grid, with side, view and spacing as the elements state them; each contradiction, with one
         another or with the pixels, is a note.
     """
     with _reading(path):
-        return _read(path, allow_for_processing=allow_for_processing, max_megapixels=max_megapixels)
+        return _read(path, allow_for_processing=allow_for_processing)
 
 
 def read_dicom_size(path: Path) -> Shape:
     """(rows, columns) that the header declares; no pixel is read."""
     with _reading(path):
-        return declared_size(read_header(path), max_megapixels=float("inf"))
+        return declared_size(read_header(path))
 
 
-def read_dicom_mask(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[StoredPixels, int]:
+def read_dicom_mask(path: Path) -> tuple[StoredPixels, int]:
     """The stored values of a mask kept as DICOM (any modality), and the highest one possible."""
     with _reading(path):
         header = read_header(path)
         check_is_one_grey_frame(header)
-        declared_size(header, max_megapixels=max_megapixels)
         return read_stored_pixels(path, header), stored_range(header)[1]
 
 
@@ -72,7 +67,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise DicomReadError(msg) from None  # pydicom's own error may quote values of the file
 
 
-def _read(path: Path, *, allow_for_processing: bool, max_megapixels: float) -> Mammogram:
+def _read(path: Path, *, allow_for_processing: bool) -> Mammogram:
     header = read_header(path)
     check_is_one_mammogram(header)
     says = stated(header)
@@ -82,7 +77,6 @@ def _read(path: Path, *, allow_for_processing: bool, max_megapixels: float) -> M
             "FOR PRESENTATION image of the same view, or allow FOR PROCESSING"
         )
         raise DicomReadError(msg)
-    declared_size(header, max_megapixels=max_megapixels)
     lowest, highest = stored_range(header)
     if highest - lowest < 2**8 - 1:
         msg = f"BitsStored is {header.BitsStored}, expected 8 to 16; a mask belongs in the column `mask`"

@@ -1,16 +1,15 @@
 """What a mammogram's header says of it: kind, side, view, spacing; all from elements, never from names."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from pydicom import Dataset
 from pydicom.uid import UID
 
 from aunet.errors import DicomReadError
+from aunet.io.breast_side import Side
 from aunet.io.dicom_elements import integer, items, numbers, printable, text, texts
 from aunet.sample import Laterality, Spacing, SpacingSource, View
-
-Side = Literal["left", "right"]
 
 _FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"
 _FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.2.1"

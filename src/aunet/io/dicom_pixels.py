@@ -51,6 +51,9 @@ _IMAGE_PIXEL: tuple[str | int, ...] = (
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
     "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData", _OVERLAY_BIT_POSITION,
 )  # fmt: skip
+MAX_PIXELS = 100_000_000
+"""Three times the largest film scans; a file that declares more is damaged or hostile."""
+
 _CHUNK = 1 << 20
 _MOST_INFLATED = 1 << 28
 
@@ -62,7 +65,7 @@ def read_header(path: Path) -> FileDataset:
     return _read(path, specific_tags=_HEADER, stop_before_pixels=True)
 
 
-def declared_size(header: Dataset, *, max_megapixels: float) -> Shape:
+def declared_size(header: Dataset) -> Shape:
     """(rows, columns) as declared, checked before anything of that size is allocated.
 
     Raises:
@@ -72,10 +75,10 @@ def declared_size(header: Dataset, *, max_megapixels: float) -> Shape:
     if not rows or not columns or rows < 0 or columns < 0:
         msg = f"no image: Rows is {rows} and Columns is {columns}, expected both; leave the file out"
         raise DicomReadError(msg)
-    if rows * columns > max_megapixels * 1e6:
+    if rows * columns > MAX_PIXELS:
         msg = (
-            f"absurdly large: {rows} x {columns} pixels declared, over the limit of {max_megapixels:g} megapixels; "
-            "check the file, or raise the limit"
+            f"absurdly large: {rows} x {columns} pixels declared, over the limit of {MAX_PIXELS / 1e6:g} megapixels; "
+            "check the file"
         )
         raise DicomReadError(msg)
     return rows, columns
@@ -86,18 +89,18 @@ def read_stored_pixels(path: Path, header: FileDataset) -> StoredPixels:
 
     Args:
         path: The DICOM file.
-        header: What `read_header` gave for it, its declared size checked.
+        header: What `read_header` gave for it.
 
     Raises:
-        DicomReadError: Pixels are missing, cut off, damaged, or there is no decoder for them.
+        DicomReadError: Pixels are missing, cut off, damaged or absurdly many, or there is no decoder for them.
     """
+    shape = declared_size(header)
     syntax = _transfer_syntax(header)
     _check_word(header)
     dataset = _read(path, specific_tags=_IMAGE_PIXEL, stop_before_pixels=False)
     if not dataset.get("PixelData"):
         msg = "holds no pixel data, expected one image; get the complete file"
         raise DicomReadError(msg)
-    shape = (int(header.Rows), int(header.Columns))
     if syntax in _UNCOMPRESSED:
         _check_length(dataset, shape)
     else:

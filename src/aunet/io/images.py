@@ -1,6 +1,8 @@
 """Pictures (PNG, TIFF, JPEG, PGM) to grey values and back, no bit lost."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -60,16 +62,35 @@ def load_picture(path: Path) -> Picture:
 
     Args:
         path: PNG, TIFF, JPEG or PGM; a colour picture only if all its colours are grey.
-
-    Raises:
-        ImageReadError: The file is none of these, damaged, in colour, or too large.
     """
-    try:
+    with _reading(path):
         if _known_format(path) == "PGM":
             pixels, bits = read_pgm(path, max_pixels=MAX_PIXELS)
             return Picture(pixels, bits)
+        return _load(path)
+
+
+def read_picture_size(path: Path) -> Shape:
+    """(rows, columns) that a picture declares; no pixel is read."""
+    with _reading(path):
+        kind = _known_format(path)
+        if kind == "PGM":
+            header = read_pgm_header(path)
+            return _checked_size(header.rows, header.columns)
+        with PillowImage.open(path, formats=(kind,)) as picture:
+            return _checked_size(picture.height, picture.width)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """A block in which Pillow is silent, and whose errors are ours and name the file.
+
+    Raises:
+        ImageReadError: The file is no picture, damaged, in colour, or too large.
+    """
+    try:
         with silent_libraries():
-            return _load(path)
+            yield
     except ImageReadError as error:
         msg = f"{path}: {error}"
         raise ImageReadError(msg) from error
@@ -78,26 +99,6 @@ def load_picture(path: Path) -> Picture:
         raise ImageReadError(msg) from error
     except DAMAGE as error:
         msg = f"{path}: the picture is damaged, cut off, or of a kind that can't be read; save it as 16-bit grey PNG"
-        raise ImageReadError(msg) from error
-
-
-def read_picture_size(path: Path) -> Shape:
-    """(rows, columns) that a picture declares; no pixel is read.
-
-    Raises:
-        ImageReadError: The file is no picture.
-    """
-    try:
-        if _known_format(path) == "PGM":
-            header = read_pgm_header(path)
-            return header.rows, header.columns
-        with silent_libraries(), PillowImage.open(path, formats=("PNG", "TIFF", "JPEG")) as picture:
-            return picture.height, picture.width
-    except ImageReadError as error:
-        msg = f"{path}: {error}"
-        raise ImageReadError(msg) from error
-    except (*DAMAGE, PillowImage.DecompressionBombError) as error:
-        msg = f"{path}: the picture is damaged or cut off; get an undamaged copy of the file"
         raise ImageReadError(msg) from error
 
 
@@ -135,17 +136,11 @@ def _load(path: Path) -> Picture:
     """Grey values of a PNG, TIFF or JPEG.
 
     Raises:
-        ImageReadError: It has several pages, colours, too many pixels, or more bits than can be kept; or is marked as
-            turned.
+        ImageReadError: It has several pages, colours, or more bits than can be kept; or is marked as turned.
     """
     kind = _known_format(path)
     with PillowImage.open(path, formats=(kind,)) as picture:
-        if picture.width * picture.height > MAX_PIXELS:
-            msg = (
-                f"absurdly large: {picture.height} x {picture.width} pixels declared, over the limit of "
-                f"{MAX_PIXELS / 1e6:g} megapixels; check the file"
-            )
-            raise ImageReadError(msg)
+        _checked_size(picture.height, picture.width)
         if getattr(picture, "n_frames", 1) != 1:
             msg = "several pages or frames, expected one picture; save them apart"
             raise ImageReadError(msg)
@@ -160,6 +155,21 @@ def _load(path: Path) -> Picture:
             check_tiff(picture)
             inverted = is_white_zero(picture)
         return _grey(picture, inverted=inverted)
+
+
+def _checked_size(rows: int, columns: int) -> Shape:
+    """(rows, columns) as declared, checked before anything of that size is allocated.
+
+    Raises:
+        ImageReadError: They are over the limit.
+    """
+    if rows * columns > MAX_PIXELS:
+        msg = (
+            f"absurdly large: {rows} x {columns} pixels declared, over the limit of {MAX_PIXELS / 1e6:g} megapixels; "
+            "check the file"
+        )
+        raise ImageReadError(msg)
+    return rows, columns
 
 
 def _grey(picture: PillowImage.Image, *, inverted: bool) -> Picture:
