@@ -36,18 +36,18 @@ class Reduced:
     subtlety: str
 
 
-def real_images(folder: Path, number: int) -> Iterator[Reduced]:
-    """Training images with one mass, evenly spread over the table."""
+def real_images(folder: Path) -> Iterator[Reduced]:
+    """All training images with one mass."""
     with (folder / "cases.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "train" and row["n_masses"] == "1"]
-    for row in rows[:: max(1, len(rows) // number)]:
+    for row in rows:
         image = np.asarray(Image.open(folder / row["image"]), dtype=np.float64) / 65535
         mask = np.asarray(Image.open(folder / row["mask"])) > 127
         yield Reduced(image, mask, image > 0.02 * image.max(), row["view"], row["breast_density"], row["subtlety"])
 
 
 def phantom_images(number: int, rows: int) -> Iterator[Reduced]:
-    """Film phantoms with one mass, cut to the breast and reduced as the real images were."""
+    """Film phantoms with one mass, the film around the breast set to zero and reduced as the real images were."""
     images = [image for image in plan(patients=number, seed=2024, acquisition="film") if image.number_of_masses == 1]
     for planned in images[:number]:
         phantom = view_of(
@@ -59,12 +59,8 @@ def phantom_images(number: int, rows: int) -> Iterator[Reduced]:
             acquisition="film",
             number_of_masses=1,
         )
-        at_rows = np.flatnonzero(phantom.breast.any(axis=1))
-        window = slice(at_rows[0], at_rows[-1] + 1)
-        image = np.where(phantom.breast, phantom.image / 65535, 0)[window]
-        reduced = [
-            _reduce(part[window] if part is not image else part) for part in (image, phantom.mask, phantom.breast)
-        ]
+        image = np.where(phantom.breast, phantom.image / 65535, 0)
+        reduced = [_reduce(part) for part in (image, phantom.mask, phantom.breast)]
         known = phantom.properties
         breast = (reduced[2] > 0.5) & (reduced[0] > 0.02 * reduced[0].max())
         yield Reduced(reduced[0], reduced[1] > 0.5, breast, planned.view, known.breast_density, known.subtlety)
@@ -110,8 +106,8 @@ def report(name: str, items: list[Reduced]) -> None:
 
     line("slope of the spectrum", [spectrum_slope(item) for item in items])
     line("mass area / breast area", [item.mask.sum() / item.breast.sum() for item in items])
-    line("breast area / image area", [item.breast.mean() for item in items])
     for view in ("CC", "MLO"):
+        line(f"breast area / image area, {view}", [item.breast.mean() for item in items if item.view == view])
         line(
             f"width / height of the breast, {view}",
             [
@@ -130,18 +126,18 @@ def report(name: str, items: list[Reduced]) -> None:
             *(f"{value:8.4f}" for value in values),
         )
     for subtlety in "12345":
-        line(f"contrast, subtlety {subtlety}", [contrast(item) for item in items if item.subtlety == subtlety])
+        line(f"mass contrast, subtlety {subtlety}", [contrast(item) for item in items if item.subtlety == subtlety])
 
 
 def main() -> None:
     """Print the numbers of both sets, quantiles 5, 25, 50, 75, 95 %."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("real", type=Path, help="the prepared CBIS-DDSM set at 256 pixels")
-    parser.add_argument("--number", type=int, default=300)
+    parser.add_argument("--number", type=int, default=600, help="phantoms to draw")
     parser.add_argument("--rows", type=int, default=1024)
     arguments = parser.parse_args()
     print(f"{'':52}", *(f"{100 * level:7.0f}%" for level in LEVELS))
-    report("real", list(real_images(arguments.real, arguments.number)))
+    report("real", list(real_images(arguments.real)))
     report("phantom", list(phantom_images(arguments.number, arguments.rows)))
 
 
