@@ -1,9 +1,14 @@
+import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import ndimage
 
 from aunet.phantom.acquisition import Acquisition
@@ -11,6 +16,7 @@ from aunet.phantom.distribution import Finding, draw_density, draw_findings
 from aunet.phantom.mammogram import Phantom, draw_case, make_phantom, view_of
 from aunet.sample import Laterality, View
 
+DOCS = Path(__file__).parents[2] / "docs"
 OBVIOUS = Finding(
     shape="ROUND",
     margins="CIRCUMSCRIBED",
@@ -182,3 +188,17 @@ def test_sizes_of_masses_follow_the_counted_distribution() -> None:
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="rows is 63; expected 64 to 8192"):
         make_phantom(np.random.default_rng(0), rows=63)
+
+
+@pytest.mark.slow
+def test_the_picture_in_the_docs_is_what_the_command_beside_it_draws(tmp_path: Path) -> None:
+    page = (DOCS / "explanation" / "phantoms.md").read_text(encoding="utf-8")
+    (tmp_path / "docs" / "images").mkdir(parents=True)
+    program = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0]
+
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+
+    drawn, shown = (
+        np.asarray(Image.open(folder / "images" / "phantoms.png"), dtype=float) for folder in (tmp_path / "docs", DOCS)
+    )
+    assert np.abs(drawn - shown).mean() < 1
