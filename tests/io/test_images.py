@@ -210,11 +210,12 @@ def test_a_picture_marked_as_turned_is_refused(tmp_path: Path, ending: str, orie
         load_picture(path)
 
 
+@pytest.mark.parametrize("orientation", [0, 1])
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
-def test_a_picture_marked_as_upright_is_read(tmp_path: Path, ending: str) -> None:
+def test_a_picture_marked_as_upright_or_unknown_is_read(tmp_path: Path, ending: str, orientation: int) -> None:
     path = tmp_path / f"film.{ending}"
     marks = PillowImage.Exif()
-    marks[274] = 1
+    marks[274] = orientation
     PillowImage.fromarray(narrow()).save(path, exif=marks)
 
     picture = load_picture(path)

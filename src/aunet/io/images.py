@@ -36,7 +36,7 @@ _SIGNATURES: tuple[tuple[bytes, PictureFormat], ...] = (
     (b"P2", "PGM"),
 )
 _COLOUR_PNG, _GREY_ALPHA_PNG, _COLOUR_ALPHA_PNG = 2, 4, 6
-_ORIENTATION, _UPRIGHT = 274, 1
+_ORIENTATION, _TURNED = 274, range(2, 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _load(path: Path) -> Picture:
             msg = "several pages or frames, expected one picture; save them apart"
             raise ImageReadError(msg)
         # Some programs turn the pixels by this mark and others don't, so that image and mask would part.
-        if picture.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:
+        if picture.getexif().get(_ORIENTATION) in _TURNED:
             msg = "marked as turned or mirrored (orientation); turn the pixels themselves, and save it without the mark"
             raise ImageReadError(msg)
         if kind == "PNG":
