@@ -352,6 +352,8 @@ def test_rows_with_too_few_too_many_or_no_cells_are_refused(tmp_path: Path) -> N
     "line",
     [
         "Jane Doe,images/a.png,masks/a.png,train,CC,1,0.1,L",
+        "Jane Doe,images/a.png,P,train,CC,1,0.1",
+        "images/a.png,Jane Doe,train,test,CC,1,0.1",
         "images/a.png,masks/a.png,train,Jane Doe,CC,1,0.1",
         "images/a.png,masks/a.png,P,train,Jane Doe,1,0.1",
         "images/a.png,masks/a.png,P,train,CC,Jane Doe,0.1",

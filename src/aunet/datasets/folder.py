@@ -131,6 +131,8 @@ def _find_files(case: _Case, root: Path) -> None:
     elif case.n_masses != 0:
         case.problems.append("no mask is named; name one, or write n_masses 0 for an image known to show no mass")
     case.identity = _kept(case, lambda: (_identity(case.image, root, "image"), ""), None)
+    if case.identity is None and case.image is not None and not _names_an_image(case.image):
+        case.image = None
     case.mask_identity = _kept(case, lambda: (_identity(case.mask, root, "mask"), ""), None)
     if case.identity is not None and case.identity == case.mask_identity:
         case.problems.append("image and mask are the same file")
@@ -153,9 +155,10 @@ def _identity(path: PurePosixPath | None, root: Path, column: str) -> _Identity 
         return None
     try:
         found = (root / path).stat()
-    except FileNotFoundError as error:
-        msg = f"the {column} {path} is missing"
-        raise ValueError(msg) from error
+    except FileNotFoundError:
+        named = f" {path}" if _names_an_image(path) else ""
+        msg = f"the {column}{named} is missing" + ("" if named else "; its cell may belong to another column")
+        raise ValueError(msg) from None
     except OSError as error:
         msg = f"the {column} {path} can't be opened: {error.strerror}"
         raise ValueError(msg) from error
@@ -163,6 +166,11 @@ def _identity(path: PurePosixPath | None, root: Path, column: str) -> _Identity 
         msg = f"the {column} {path} is not a file"
         raise ValueError(msg)
     return found.st_dev, found.st_ino
+
+
+def _names_an_image(path: PurePosixPath) -> bool:
+    """Whether a path that leads nowhere was meant as one; else its cell may hold a patient, and is not repeated."""
+    return path.suffix.lower() in _IMAGE_ENDINGS
 
 
 def _refuse_repetitions(cases: Sequence[_Case]) -> None:
@@ -280,7 +288,7 @@ def _dataset(root: Path, cases: Sequence[_Case], notes: tuple[str, ...]) -> Data
 
 def _case_names(cases: Sequence[_Case]) -> list[str]:
     """Each image's relative path without its ending; with it where two images would share the name."""
-    names = [str(case.image.with_suffix("")) if case.image is not None else _as_written(case.row) for case in cases]
+    names = [str(case.image.with_suffix("")) if case.image is not None else f"(line {case.row.line})" for case in cases]
     # The second round is for the likes of a.png, a.dcm and a.png.dcm.
     for _ in range(2):
         holders = Counter(dict.fromkeys(zip(names, (case.image for case in cases), strict=True)).keys())
@@ -290,12 +298,6 @@ def _case_names(cases: Sequence[_Case]) -> list[str]:
             for name, case in zip(names, cases, strict=True)
         ]
     return names
-
-
-def _as_written(row: TableRow) -> str:
-    """How the ledger calls a row whose image can't be found by a path."""
-    # Where the cells don't fit the columns, the one under `image` may be the patient.
-    return ("" if row.problem else " ".join(row.cells.image.split())[:200]) or f"(line {row.line})"
 
 
 def _sample(case: _Case, name: str, root: Path) -> Sample:

@@ -20,7 +20,7 @@ class LedgerRow:
     """What became of one row of the table. It names files, never a patient."""
 
     case: str
-    """Name of the image inside its data set; what the table holds in place of a path where that can't be used."""
+    """Name of the image inside its data set; "(line 7)" where the table names none that can be used."""
     status: Status
     reason: str = ""
     """Every repair, every reason to refuse and every remark, joined by "; "; empty where there is nothing to say."""
