@@ -78,7 +78,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; an error of ours ends it with one message and exit status 2.
+    """Run the command line; an error of ours or of the file system ends it with one message and exit status 2.
 
     Raises:
         ModuleNotFoundError: Something is missing that no extra brings.
@@ -86,7 +86,7 @@ def main() -> None:
     os.environ.setdefault("MPLBACKEND", "Agg")
     try:
         app()
-    except (AunetError, ValueError) as error:
+    except (AunetError, ValueError, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(f"aunet: {error}", style="red", markup=False, highlight=False)
         sys.exit(WRONG_USAGE)
     except ModuleNotFoundError as error:
