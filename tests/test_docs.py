@@ -26,7 +26,7 @@ TUTORIAL = ROOT / "docs" / "tutorials" / "first-steps.md"
 # ```sh, or ``` { .sh .runnable } where a test runs the block.
 FENCE = re.compile(r"^```[ {.]*(?P<language>\w+)(?P<words>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 # The tutorial with less of everything, so that a test can run it.
-SMALLER = {"--patients 40": "--patients 8", "--rows 512": "--rows 256", "cpu/demo": "cpu/demo --set training.epochs=1"}
+SMALLER = {"--patients 200": "--patients 8", "--rows 512": "--rows 256", "cpu/demo": "cpu/demo --set training.epochs=1"}
 
 
 @dataclass(frozen=True)

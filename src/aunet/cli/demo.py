@@ -16,7 +16,7 @@ from aunet.studies.demo_page import Timed, write_page
 
 def run(
     out: Annotated[Path, typer.Argument(help="Folder for everything that the demo writes.")],
-    patients: Annotated[int, typer.Option(help="Synthetic patients; most have two images.", min=5)] = 150,
+    patients: Annotated[int, typer.Option(help="Synthetic patients; most have two images.", min=5)] = 200,
     rows: Annotated[int, typer.Option(help="Height of a synthetic mammogram in pixels.", min=256)] = 512,
     epochs: Annotated[int | None, typer.Option(help="Epochs to train; by default what the recipe says.", min=1)] = None,
 ) -> None:
