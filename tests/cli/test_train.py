@@ -66,7 +66,7 @@ def arguments(recipe: Path, phantoms: Path, out: Path, *more: str) -> list[str]:
 
 
 def start(recipe: Path, phantoms: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
-    program = [sys.executable, "-c", "from aunet.cli.app import main; main()", "train"]
+    program = [str(Path(sys.executable).with_name("aunet")), "train"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [*program, *arguments(recipe, phantoms, out, *more)], stderr=subprocess.PIPE, env=environment
@@ -108,6 +108,19 @@ def test_a_run_killed_after_an_epoch_ends_with_the_weights_of_an_uninterrupted_o
         ours, theirs = load_file(cut / name), load_file(whole / name)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(recipe: Path, phantoms: Path, tmp_path: Path) -> None:
+    said = finish(
+        start(recipe, phantoms, tmp_path / "run", "--set", "hardware.devices=2", "--set", "hardware.strategy=ddp")
+    )
+
+    assert "GLOBAL_RANK: 1, MEMBER: 2/2" in said
+    assert [row.split(",")[0] for row in (tmp_path / "run" / "metrics.csv").read_text().splitlines()[1:]] == list(
+        "1234"
+    )
+    assert (tmp_path / "run" / "best.safetensors").is_file()
 
 
 def test_the_result_is_one_json_document(recipe: Path, phantoms: Path, tmp_path: Path) -> None:
