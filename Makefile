@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 OUT ?= demo
 DEPENDENCIES := pyproject.toml constraints.txt scripts/make_environment.sh
 # One thread a process, since the tests run in as many processes as there are cores.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup
 
-.PHONY: demo test check unit docs benchmark clean
+.PHONY: demo test check unit docs clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/aunet demo $(OUT)
