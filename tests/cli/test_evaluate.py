@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -24,22 +25,13 @@ runner = CliRunner()
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(plain_card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network that was never trained."""
     settings = NetworkSettings(name="unet", width=4, in_channels=1)
-    card = ModelCard(
-        network=settings,
-        preprocessing=Preprocessing(rows=32, columns=32, channels=1).to_json(),
-        recipe="",
-        threshold=0.5,
-        versions={},
-        licence="CC0",
-        data_source="none",
-        trained="2020-02-20",
-        notes="",
-    )
+    preprocessing = Preprocessing(rows=32, columns=32, channels=1)
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "best.safetensors"
+    card = replace(plain_card, network=settings, preprocessing=preprocessing.to_json())
     save_checkpoint(path, build_network(settings).eval(), card)
     return path
 

@@ -1,6 +1,7 @@
 """`aunet export` as a user calls it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,23 +16,12 @@ from aunet.models.factory import build_network
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
+def checkpoint(plain_card: ModelCard, tmp_path: Path) -> Path:
     settings = NetworkSettings(name="unet", in_channels=1, width=1)
-    card = ModelCard(
-        network=settings,
-        preprocessing='{"rows": 16, "columns": 16}',
-        recipe="",
-        threshold=0.5,
-        versions={},
-        licence="Apache-2.0",
-        data_source="phantoms",
-        trained="2026-01-01",
-        notes="",
-    )
-    save_checkpoint(
-        tmp_path / "tiny.safetensors", build_network(settings, generator=torch.Generator().manual_seed(1)), card
-    )
-    return tmp_path / "tiny.safetensors"
+    network = build_network(settings, generator=torch.Generator().manual_seed(1))
+    path = tmp_path / "tiny.safetensors"
+    save_checkpoint(path, network, replace(plain_card, network=settings, preprocessing='{"rows": 16, "columns": 16}'))
+    return path
 
 
 def test_the_bundle_is_written_into_a_folder_of_its_own(

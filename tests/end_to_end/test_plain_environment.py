@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,20 +32,10 @@ def plain(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(plain_card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
     settings = NetworkSettings(name="aunet", in_channels=3, width=4, reduction=4)
-    card = ModelCard(
-        network=settings,
-        preprocessing=Preprocessing(rows=64, columns=64).to_json(),
-        recipe="",
-        threshold=0.5,
-        versions={"aunet": "test"},
-        licence="Apache-2.0",
-        data_source="untrained",
-        trained="2026-01-01",
-        notes="",
-    )
+    card = replace(plain_card, network=settings, preprocessing=Preprocessing(rows=64, columns=64).to_json())
     save_checkpoint(folder / "tiny.safetensors", build_network(settings), card)
     export_onnx(folder / "tiny.safetensors", folder / "tiny.onnx")
     return folder / "tiny.onnx"

@@ -2,44 +2,25 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom import dcmread
 
+from aunet.inference.backends.backend import Backend
 from aunet.inference.batch import segment_files
 from aunet.inference.segmenter import Segmenter
-from aunet.models.card import ModelCard, NetworkSettings
 from aunet.preprocessing.pipeline import Fit, Preprocessing
 from aunet.sample import Laterality, Mask2D, View
 
-MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
 SHAPE = (790, 610)
 BACKGROUND, TISSUE, MUSCLE, MASS = 20, 1400, 2000, 3900  # of 12 bits
 
-
-class Bright:
-    """A backend that takes the brightness of the prepared image for the probability of mass."""
-
-    def __init__(self, settings: Preprocessing, *, threshold: float) -> None:
-        self.card = ModelCard(
-            network=NetworkSettings(in_channels=settings.channels),
-            preprocessing=settings.to_json(),
-            recipe="",
-            threshold=threshold,
-            versions={"aunet": "0.1.0"},
-            licence="none",
-            data_source="none",
-            trained="2020-01-01",
-            notes="",
-        )
-
-    def probability(self, images: np.ndarray) -> np.ndarray:
-        return np.asarray(images.mean(axis=1), dtype=np.float32)
+MakeBackend = Callable[..., Backend]
+WriteFilm = Callable[..., Path]
 
 
 def letter_f(shape: tuple[int, int], *, top: int, left: int) -> Mask2D:
@@ -71,26 +52,23 @@ def film(laterality: Laterality, view: View) -> tuple[np.ndarray, Mask2D]:
     return np.where(mass, MASS, image).astype(np.uint16), mass
 
 
-def write_film(path: Path, image: np.ndarray, laterality: Laterality, view: View, *, photometric: str) -> Path:
-    dataset = Dataset()
-    dataset.SOPClassUID = MAMMOGRAPHY
-    dataset.SOPInstanceUID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = (generate_uid() for _ in range(3))
-    dataset.PatientName, dataset.PatientID = "Phantom^F", "F"
-    dataset.Modality, dataset.PresentationIntentType = "MG", "FOR PRESENTATION"
-    dataset.ImageLaterality, dataset.ViewPosition = laterality, view
-    dataset.PatientOrientation = ["A" if laterality == "L" else "P", "L"]
-    dataset.ImagerPixelSpacing = [0.1, 0.1]
-    dataset.Rows, dataset.Columns = image.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, photometric
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-    stored = 4095 - image if photometric == "MONOCHROME1" else image
-    dataset.PixelData = np.ascontiguousarray(stored, dtype="<u2").tobytes()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    dataset.save_as(path, enforce_file_format=True)
-    return path
+@pytest.fixture
+def write_film(write_dicom_film: WriteFilm) -> WriteFilm:
+    """Writes a film of any view, which may store white as 0."""
+
+    def write(path: Path, image: np.ndarray, laterality: Laterality, view: View, *, photometric: str) -> Path:
+        return write_dicom_film(
+            path,
+            4095 - image if photometric == "MONOCHROME1" else image,
+            PatientName="Phantom^F",
+            PatientID="F",
+            ImageLaterality=laterality,
+            ViewPosition=view,
+            PatientOrientation=["A" if laterality == "L" else "P", "L"],
+            PhotometricInterpretation=photometric,
+        )
+
+    return write
 
 
 def read_back(seg_path: Path, source: Path) -> Mask2D:
@@ -127,11 +105,17 @@ def flips_and_turns(mask: Mask2D) -> list[Mask2D]:
     list(product(["L", "R"], ["CC", "MLO"], ["resize", "pad"], ["MONOCHROME1", "MONOCHROME2"])),
 )
 def test_the_mask_in_the_seg_lies_where_the_mass_is(
-    tmp_path: Path, laterality: Laterality, view: View, fit: Fit, photometric: str
+    make_backend: MakeBackend,
+    write_film: WriteFilm,
+    tmp_path: Path,
+    laterality: Laterality,
+    view: View,
+    fit: Fit,
+    photometric: str,
 ) -> None:
     image, mass = film(laterality, view)
     source = write_film(tmp_path / "film.dcm", image, laterality, view, photometric=photometric)
-    segmenter = Segmenter.of(Bright(Preprocessing(fit=fit), threshold=0.75))
+    segmenter = Segmenter.of(make_backend(Preprocessing(fit=fit), threshold=0.75))
 
     (result,) = segment_files([source], segmenter, tmp_path / "out").results
 
@@ -148,22 +132,22 @@ def test_the_mask_in_the_seg_lies_where_the_mass_is(
 
 @pytest.mark.parametrize(("laterality", "fit"), list(product(["L", "R"], ["resize", "pad"])))
 def test_the_mask_lies_there_without_cropping_and_without_mirroring_too(
-    tmp_path: Path, laterality: Laterality, fit: Fit
+    make_backend: MakeBackend, write_film: WriteFilm, tmp_path: Path, laterality: Laterality, fit: Fit
 ) -> None:
     image, mass = film(laterality, "MLO")
     source = write_film(tmp_path / "film.dcm", image, laterality, "MLO", photometric="MONOCHROME2")
     settings = Preprocessing(rows=320, columns=256, fit=fit, crop=False, face_left=False, channels=1)
 
-    (result,) = segment_files([source], Segmenter.of(Bright(settings, threshold=0.75)), tmp_path / "out").results
+    (result,) = segment_files([source], Segmenter.of(make_backend(settings, threshold=0.75)), tmp_path / "out").results
 
     assert iou(read_back(tmp_path / "out" / result.seg, source), mass) >= 0.9
 
 
 @pytest.mark.skipif(shutil.which("dcm2img") is None and shutil.which("dcmdump") is None, reason="no dcmtk")
-def test_dcmtk_reads_the_same_bits(tmp_path: Path) -> None:
+def test_dcmtk_reads_the_same_bits(make_backend: MakeBackend, write_film: WriteFilm, tmp_path: Path) -> None:
     image, _ = film("R", "CC")
     source = write_film(tmp_path / "film.dcm", image, "R", "CC", photometric="MONOCHROME2")
-    segmenter = Segmenter.of(Bright(Preprocessing(), threshold=0.75))
+    segmenter = Segmenter.of(make_backend(Preprocessing(), threshold=0.75))
     (result,) = segment_files([source], segmenter, tmp_path / "out").results
     seg = tmp_path / "out" / result.seg
 
@@ -175,10 +159,12 @@ def test_dcmtk_reads_the_same_bits(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_real_films_get_segs_that_dciodvfy_passes(real_films: dict[str, Path], tmp_path: Path) -> None:
+def test_the_real_films_get_segs_that_dciodvfy_passes(
+    make_backend: MakeBackend, real_films: dict[str, Path], tmp_path: Path
+) -> None:
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy (dicom3tools) is not installed")
-    segmenter = Segmenter.of(Bright(Preprocessing(intensity="percentile"), threshold=0.85))
+    segmenter = Segmenter.of(make_backend(Preprocessing(intensity="percentile"), threshold=0.85))
 
     report = segment_files(list(real_films.values()), segmenter, tmp_path)
 

@@ -1,7 +1,7 @@
 """A data set whose pictures say what the segmenter is to predict, and the segmenter that reads it from them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image as Picture
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import Ledger
-from aunet.models.card import ModelCard, NetworkSettings
+from aunet.models.card import ModelCard
 from aunet.preprocessing.pipeline import Preprocessing
 from aunet.sample import MassProperties, Sample, View
 
@@ -31,24 +31,11 @@ Box = tuple[int, int, int, int]
 class Reader:
     """A segmenter that predicts what is drawn: everything brighter than the breast, save the corner pixel."""
 
-    preprocessing: Preprocessing = AS_IS
-    threshold: float = 0.5
+    card: ModelCard
+    preprocessing: Preprocessing
+    threshold: float
+    stop_after: int | None
     images_seen: int = 0
-    stop_after: int | None = None
-    card: ModelCard = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.card = ModelCard(
-            network=NetworkSettings(width=4),
-            preprocessing=self.preprocessing.to_json(),
-            recipe="",
-            threshold=self.threshold,
-            versions={"aunet": "0"},
-            licence="CC0",
-            data_source="drawn by hand",
-            trained="2020-02-20",
-            notes="",
-        )
 
     def probability(self, images: Float32[np.ndarray, "b c h w"]) -> Float32[np.ndarray, "b h w"]:
         if self.stop_after is not None and self.images_seen >= self.stop_after:
@@ -60,9 +47,14 @@ class Reader:
 
 
 @pytest.fixture(scope="session")
-def make_reader() -> type[Reader]:
-    """The segmenter's class, to be called with what differs from the default."""
-    return Reader
+def make_reader(plain_card: ModelCard) -> Callable[..., Reader]:
+    """Gives such a segmenter, which can be made to stop like a user's Ctrl-C."""
+
+    def make(*, threshold: float = 0.5, stop_after: int | None = None) -> Reader:
+        card = replace(plain_card, preprocessing=AS_IS.to_json(), threshold=threshold)
+        return Reader(card, AS_IS, threshold, stop_after)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -6,23 +6,23 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
-from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom import dcmread
 
 from aunet.errors import CheckpointError, WriteError
 from aunet.inference import batch
+from aunet.inference.backends.backend import Backend, Images, Probabilities
 from aunet.inference.batch import BatchReport, Options, segment_files
 from aunet.inference.results import Result
 from aunet.inference.segmenter import Segmenter
 from aunet.io.files import read_mammogram
 from aunet.io.images import write_png
-from aunet.models.card import ModelCard, NetworkSettings
 from aunet.preprocessing.pipeline import Preprocessing
 from aunet.sample import Mammogram
 
@@ -30,30 +30,31 @@ SETTINGS = Preprocessing(rows=64, columns=48, channels=1)
 PATIENT = ("Vonderhofen^Xaviera", "PID-90210", "19390517")
 
 
-class BrightIsMass:
-    """A backend that counts its calls and takes brightness for probability."""
+class StandIn(Backend, Protocol):
+    """What `make_backend` gives; it counts its calls."""
 
-    def __init__(self, settings: Preprocessing = SETTINGS) -> None:
-        self.card = ModelCard(
-            network=NetworkSettings(in_channels=settings.channels),
-            preprocessing=settings.to_json(),
-            recipe="",
-            threshold=0.8,
-            versions={"aunet": "0.1.0"},
-            licence="none",
-            data_source="none",
-            trained="2020-01-01",
-            notes="",
-        )
-        self.calls = 0
-
-    def probability(self, images: np.ndarray) -> np.ndarray:
-        self.calls += 1
-        return np.asarray(images.mean(axis=1), dtype=np.float32)
+    calls: int
 
 
-def segmenter(backend: BrightIsMass | None = None, *, weights: str = "a1") -> Segmenter:
-    return Segmenter.of(backend or BrightIsMass(), weights_sha256=weights * 32)
+MakeBackend = Callable[..., StandIn]
+MakeSegmenter = Callable[..., Segmenter]
+WriteDicom = Callable[..., Path]
+
+
+@pytest.fixture
+def bright(make_backend: MakeBackend) -> StandIn:
+    """A stand-in for the network that takes brightness for probability."""
+    return make_backend(SETTINGS, threshold=0.8)
+
+
+@pytest.fixture
+def segmenter(bright: StandIn) -> MakeSegmenter:
+    """A segmenter of the stand-in or of another backend, from weights of any digest."""
+
+    def make(backend: StandIn = bright, *, weights: str = "a1") -> Segmenter:
+        return Segmenter.of(backend, weights_sha256=weights * 32)
+
+    return make
 
 
 def pixels(*, mass_row: int = 90) -> np.ndarray:
@@ -70,26 +71,17 @@ def write_film(path: Path, image: np.ndarray | None = None) -> Path:
     return path
 
 
-def write_dicom(path: Path, image: np.ndarray | None = None) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = pixels() if image is None else image
-    dataset = Dataset()
-    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
-    dataset.SOPInstanceUID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = (generate_uid() for _ in range(3))
-    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = PATIENT
-    dataset.Modality, dataset.PresentationIntentType = "MG", "FOR PRESENTATION"
-    dataset.ImageLaterality, dataset.ViewPosition = "L", "CC"
-    dataset.ImagerPixelSpacing = [0.1, 0.1]
-    dataset.Rows, dataset.Columns = image.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-    dataset.PixelData = image.tobytes()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    dataset.save_as(path, enforce_file_format=True)
-    return path
+@pytest.fixture
+def write_dicom(write_dicom_film: WriteDicom) -> WriteDicom:
+    """Writes the film, or another image, of a patient as DICOM."""
+
+    def write(path: Path, image: np.ndarray | None = None) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        name, patient_id, birth_date = PATIENT
+        patient = {"PatientName": name, "PatientID": patient_id, "PatientBirthDate": birth_date}
+        return write_dicom_film(path, pixels() if image is None else image, **patient)
+
+    return write
 
 
 def rows_of(out: Path) -> dict[str, dict[str, str]]:
@@ -101,7 +93,9 @@ def by_name(report: BatchReport) -> dict[str, Result]:
     return {result.name: result for result in report.results}
 
 
-def test_a_dicom_file_gets_mask_overlay_seg_and_a_row(tmp_path: Path) -> None:
+def test_a_dicom_file_gets_mask_overlay_seg_and_a_row(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, tmp_path: Path
+) -> None:
     film = write_dicom(tmp_path / "in" / "film.dcm")
     out = tmp_path / "out"
 
@@ -122,7 +116,7 @@ def test_a_dicom_file_gets_mask_overlay_seg_and_a_row(tmp_path: Path) -> None:
     assert row_of["area_px"] == str(mass.area_px)
 
 
-def test_a_picture_gets_no_seg_and_nothing_in_millimetres(tmp_path: Path) -> None:
+def test_a_picture_gets_no_seg_and_nothing_in_millimetres(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     film = write_film(tmp_path / "in" / "film.png")
 
     (result,) = segment_files([film], segmenter(), tmp_path / "out").results
@@ -133,10 +127,11 @@ def test_a_picture_gets_no_seg_and_nothing_in_millimetres(tmp_path: Path) -> Non
     assert result.masses[0].diameter_mm is None
 
 
-def test_without_a_mass_there_is_a_note_and_no_seg(tmp_path: Path) -> None:
+def test_without_a_mass_there_is_a_note_and_no_seg(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, make_backend: MakeBackend, tmp_path: Path
+) -> None:
     settings = Preprocessing(rows=64, columns=48, channels=1, intensity="z_score")
-    backend = BrightIsMass(settings)
-    backend.probability = lambda images: np.zeros((len(images), 64, 48), np.float32)  # type: ignore[method-assign]  # no mass anywhere
+    backend = make_backend(settings, answer=lambda images: np.zeros((len(images), 64, 48), np.float32))
 
     (result,) = segment_files([write_dicom(tmp_path / "film.dcm")], segmenter(backend), tmp_path / "out").results
 
@@ -146,7 +141,9 @@ def test_without_a_mass_there_is_a_note_and_no_seg(tmp_path: Path) -> None:
     assert not np.asarray(PillowImage.open(tmp_path / "out" / result.mask)).any()
 
 
-def test_a_bad_file_changes_nothing_for_the_others(tmp_path: Path) -> None:
+def test_a_bad_file_changes_nothing_for_the_others(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, tmp_path: Path
+) -> None:
     for number in range(4):
         write_dicom(tmp_path / "in" / f"{number}.dcm", pixels(mass_row=60 + 10 * number))
     without = by_name(segment_files([tmp_path / "in"], segmenter(), tmp_path / "without"))
@@ -167,19 +164,20 @@ def test_a_bad_file_changes_nothing_for_the_others(tmp_path: Path) -> None:
             assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "without" / file).read_bytes()
 
 
-def test_an_error_inside_the_network_is_the_row_s_error(tmp_path: Path) -> None:
-    class Fragile(BrightIsMass):
-        def probability(self, images: np.ndarray) -> np.ndarray:
-            if self.calls == 1:
-                self.calls += 1
-                msg = f"can't work on {PATIENT[0]}"
-                raise RuntimeError(msg)
-            return super().probability(images)
+def test_an_error_inside_the_network_is_the_row_s_error(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, make_backend: MakeBackend, tmp_path: Path
+) -> None:
+    def fragile(images: Images) -> Probabilities:
+        if backend.calls == 2:
+            msg = f"can't work on {PATIENT[0]}"
+            raise RuntimeError(msg)
+        return images[:, 0]
 
+    backend = make_backend(SETTINGS, answer=fragile)
     for number in range(3):
         write_dicom(tmp_path / "in" / f"{number}.dcm")
 
-    report = segment_files([tmp_path / "in"], segmenter(Fragile()), tmp_path / "out")
+    report = segment_files([tmp_path / "in"], segmenter(backend), tmp_path / "out")
 
     (failed,) = report.failed
     assert failed.name == "1"
@@ -187,27 +185,29 @@ def test_an_error_inside_the_network_is_the_row_s_error(tmp_path: Path) -> None:
     assert PATIENT[0] not in failed.error
 
 
-def test_a_second_run_does_only_what_is_missing(tmp_path: Path) -> None:
+def test_a_second_run_does_only_what_is_missing(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, bright: StandIn, tmp_path: Path
+) -> None:
     for number in range(3):
         write_dicom(tmp_path / "in" / f"{number}.dcm")
-    out, backend = tmp_path / "out", BrightIsMass()
-    first = segment_files([tmp_path / "in"], segmenter(backend), out)
+    out = tmp_path / "out"
+    first = segment_files([tmp_path / "in"], segmenter(bright), out)
     (out / "seg" / "1.dcm").unlink()
     write_dicom(tmp_path / "in" / "3.dcm")
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
 
-    second = segment_files([tmp_path / "in"], segmenter(backend), out)
+    second = segment_files([tmp_path / "in"], segmenter(bright), out)
 
     after = {path.relative_to(out).as_posix(): path.stat().st_mtime_ns for path in before}
     changed = {name for name, time in after.items() if time != before[out / name]}
     assert (first.n_reused, second.n_reused) == (0, 2)
-    assert backend.calls == 3 + 2
+    assert bright.calls == 3 + 2
     assert changed == {"masks/1.png", "overlays/1.png", "results.csv", "results.json"}
     assert (out / "seg" / "1.dcm").is_file()
     assert list(rows_of(out)) == ["0", "1", "2", "3"]
 
 
-def test_a_file_that_failed_is_tried_again(tmp_path: Path) -> None:
+def test_a_file_that_failed_is_tried_again(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     film = tmp_path / "in" / "film.png"
     film.parent.mkdir()
     film.write_bytes(b"half a picture")
@@ -219,22 +219,24 @@ def test_a_file_that_failed_is_tried_again(tmp_path: Path) -> None:
     assert [report.results[0].status for report in (first, second)] == ["failed", "segmented"]
 
 
-def test_changed_pixels_other_weights_and_other_options_are_computed_anew(tmp_path: Path) -> None:
-    film, out, backend = tmp_path / "film.dcm", tmp_path / "out", BrightIsMass()
+def test_changed_pixels_other_weights_and_other_options_are_computed_anew(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, bright: StandIn, tmp_path: Path
+) -> None:
+    film, out = tmp_path / "film.dcm", tmp_path / "out"
     write_dicom(film)
-    segment_files([film], segmenter(backend), out)
+    segment_files([film], segmenter(bright), out)
 
     write_dicom(film, pixels(mass_row=60))
-    moved = segment_files([film], segmenter(backend), out).results[0].masses[0]
-    segment_files([film], segmenter(backend, weights="b2"), out)
-    segment_files([film], segmenter(backend, weights="b2"), out, options=Options(viewer_geometry=True))
+    moved = segment_files([film], segmenter(bright), out).results[0].masses[0]
+    segment_files([film], segmenter(bright, weights="b2"), out)
+    segment_files([film], segmenter(bright, weights="b2"), out, options=Options(viewer_geometry=True))
 
-    assert backend.calls == 4
+    assert bright.calls == 4
     assert moved.box[0] < 70
     assert "FrameOfReferenceUID" in dcmread(out / "seg/film.dcm")
 
 
-def test_results_of_other_weights_are_counted(tmp_path: Path) -> None:
+def test_results_of_other_weights_are_counted(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     segment_files([write_film(tmp_path / "a.png")], segmenter(weights="a1"), tmp_path / "out")
 
     report = segment_files([write_film(tmp_path / "b.png")], segmenter(weights="b2"), tmp_path / "out")
@@ -243,7 +245,9 @@ def test_results_of_other_weights_are_counted(tmp_path: Path) -> None:
     assert [row["weights_sha256"][:2] for row in rows_of(tmp_path / "out").values()] == ["a1", "b2"]
 
 
-def test_what_no_longer_belongs_to_a_result_is_removed(tmp_path: Path) -> None:
+def test_what_no_longer_belongs_to_a_result_is_removed(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, tmp_path: Path
+) -> None:
     film, out = tmp_path / "film.dcm", tmp_path / "out"
     write_dicom(film)
     segment_files([film], segmenter(), out)
@@ -255,26 +259,28 @@ def test_what_no_longer_belongs_to_a_result_is_removed(tmp_path: Path) -> None:
     assert left == {"records/film.json", "results.csv", "results.json"}
 
 
-def test_a_run_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_run_that_was_cut_off_goes_on_where_it_was(segmenter: MakeSegmenter, bright: StandIn, tmp_path: Path) -> None:
     for number in range(12):
         write_film(tmp_path / "in" / f"{number:02}.png")
-    out, backend = tmp_path / "out", BrightIsMass()
+    out = tmp_path / "out"
 
     def cut_off(done: int, _: int) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        segment_files([tmp_path / "in"], segmenter(backend), out, on_progress=cut_off)
-    calls_before = backend.calls
-    report = segment_files([tmp_path / "in"], segmenter(backend), out)
+        segment_files([tmp_path / "in"], segmenter(bright), out, on_progress=cut_off)
+    calls_before = bright.calls
+    report = segment_files([tmp_path / "in"], segmenter(bright), out)
 
     assert 3 <= report.n_reused <= calls_before < 12
-    assert backend.calls == calls_before + 12 - report.n_reused
+    assert bright.calls == calls_before + 12 - report.n_reused
     assert len(rows_of(out)) == 12
 
 
-def test_no_more_than_a_handful_of_images_are_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_a_handful_of_images_are_held_at_once(
+    segmenter: MakeSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(30):
         write_film(tmp_path / "in" / f"{number:02}.png")
     started, lock, ahead = [0], threading.Lock(), []
@@ -295,20 +301,22 @@ def test_no_more_than_a_handful_of_images_are_held_at_once(tmp_path: Path, monke
     assert 1 <= max(ahead) <= 5
 
 
-def test_reading_computing_and_writing_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_computing_and_writing_overlap(
+    segmenter: MakeSegmenter, make_backend: MakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(3):
         write_film(tmp_path / "in" / f"{number}.png")
     third_is_read, second_is_computed = threading.Event(), threading.Event()
     seen: dict[str, bool] = {}
 
-    class Waiting(BrightIsMass):
-        def probability(self, images: np.ndarray) -> np.ndarray:
-            self.calls += 1
-            if self.calls == 1:
-                seen["reading while computing"] = third_is_read.wait(timeout=20)
-            if self.calls == 2:
-                second_is_computed.set()
-            return np.asarray(images.mean(axis=1), dtype=np.float32)
+    def wait(images: Images) -> Probabilities:
+        if backend.calls == 1:
+            seen["reading while computing"] = third_is_read.wait(timeout=20)
+        if backend.calls == 2:
+            second_is_computed.set()
+        return images[:, 0]
+
+    backend = make_backend(SETTINGS, answer=wait)
 
     def read(path: Path, *, allow_for_processing: bool = False) -> Mammogram:
         if path.name == "2.png":
@@ -323,12 +331,14 @@ def test_reading_computing_and_writing_overlap(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(batch, "read_mammogram", read)
     monkeypatch.setattr(batch, "write_png", write)
 
-    segment_files([tmp_path / "in"], segmenter(Waiting()), tmp_path / "out")
+    segment_files([tmp_path / "in"], segmenter(backend), tmp_path / "out")
 
     assert seen == {"reading while computing": True, "computing while writing": True}
 
 
-def test_the_segments_are_numbered_as_the_masses_in_the_row(tmp_path: Path) -> None:
+def test_the_segments_are_numbered_as_the_masses_in_the_row(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, tmp_path: Path
+) -> None:
     image = pixels(mass_row=120)
     image[60:80, 10:26] = 4000
     film = write_dicom(tmp_path / "film.dcm", image)
@@ -347,7 +357,9 @@ def test_the_segments_are_numbered_as_the_masses_in_the_row(tmp_path: Path) -> N
         assert frame.sum() == mass.area_px
 
 
-def test_for_processing_is_refused_and_an_option_lets_it_through(tmp_path: Path) -> None:
+def test_for_processing_is_refused_and_an_option_lets_it_through(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, tmp_path: Path
+) -> None:
     film = write_dicom(tmp_path / "film.dcm")
     dataset = dcmread(film)
     dataset.PresentationIntentType = "FOR PROCESSING"
@@ -363,7 +375,7 @@ def test_for_processing_is_refused_and_an_option_lets_it_through(tmp_path: Path)
     assert any("FOR PROCESSING" in note for note in let_through.notes)
 
 
-def test_progress_counts_every_input(tmp_path: Path) -> None:
+def test_progress_counts_every_input(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     write_film(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").write_bytes(b"")
     seen: list[tuple[int, int]] = []
@@ -373,7 +385,9 @@ def test_progress_counts_every_input(tmp_path: Path) -> None:
     assert seen == [(1, 2), (2, 2)]
 
 
-def test_files_that_differ_in_their_ending_only_don_t_mix(tmp_path: Path) -> None:
+def test_files_that_differ_in_their_ending_only_don_t_mix(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, tmp_path: Path
+) -> None:
     write_film(tmp_path / "in" / "film.png", pixels(mass_row=60))
     write_dicom(tmp_path / "in" / "film.dcm", pixels(mass_row=110))
 
@@ -385,7 +399,7 @@ def test_files_that_differ_in_their_ending_only_don_t_mix(tmp_path: Path) -> Non
     assert boxes["dcm"] > 100
 
 
-def test_results_of_former_runs_stay_in_the_table(tmp_path: Path) -> None:
+def test_results_of_former_runs_stay_in_the_table(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     segment_files([write_film(tmp_path / "a.png")], segmenter(), tmp_path / "out")
 
     report = segment_files([write_film(tmp_path / "b.png")], segmenter(), tmp_path / "out")
@@ -394,7 +408,7 @@ def test_results_of_former_runs_stay_in_the_table(tmp_path: Path) -> None:
     assert list(rows_of(tmp_path / "out")) == ["a", "b"]
 
 
-def test_a_moved_folder_needs_no_second_run(tmp_path: Path) -> None:
+def test_a_moved_folder_needs_no_second_run(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     write_film(tmp_path / "in" / "a.png")
     segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")
     (tmp_path / "in").rename(tmp_path / "elsewhere")
@@ -405,7 +419,9 @@ def test_a_moved_folder_needs_no_second_run(tmp_path: Path) -> None:
     assert [row["input"] for row in rows_of(tmp_path / "out").values()] == [str(tmp_path / "elsewhere" / "a.png")]
 
 
-def test_no_patient_data_leave_the_image_but_in_the_seg(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_patient_data_leave_the_image_but_in_the_seg(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     write_dicom(tmp_path / "in" / "good.dcm")
     cut = write_dicom(tmp_path / "in" / "cut.dcm")
@@ -423,7 +439,9 @@ def test_no_patient_data_leave_the_image_but_in_the_seg(tmp_path: Path, caplog: 
     assert PATIENT[0].encode() in (tmp_path / "out" / "seg" / "good.dcm").read_bytes()
 
 
-def test_a_source_that_no_seg_can_refer_to_keeps_its_mask_and_says_so(tmp_path: Path) -> None:
+def test_a_source_that_no_seg_can_refer_to_keeps_its_mask_and_says_so(
+    write_dicom: WriteDicom, segmenter: MakeSegmenter, tmp_path: Path
+) -> None:
     film = write_dicom(tmp_path / "film.dcm")
     dataset = dcmread(film)
     del dataset.StudyInstanceUID
@@ -437,28 +455,28 @@ def test_a_source_that_no_seg_can_refer_to_keeps_its_mask_and_says_so(tmp_path: 
     assert (tmp_path / "out" / result.mask).is_file()
 
 
-def test_a_network_for_patches_is_refused(tmp_path: Path) -> None:
-    backend = BrightIsMass(Preprocessing(rows=64, columns=48, channels=1, patch_margin=0.2))
+def test_a_network_for_patches_is_refused(segmenter: MakeSegmenter, make_backend: MakeBackend, tmp_path: Path) -> None:
+    backend = make_backend(Preprocessing(rows=64, columns=48, channels=1, patch_margin=0.2))
 
     with pytest.raises(CheckpointError, match="patches"):
         segment_files([write_film(tmp_path / "film.png")], segmenter(backend), tmp_path / "out")
 
 
-def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+def test_an_empty_folder_is_an_error(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
 
     with pytest.raises(ValueError, match="no images at"):
         segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")
 
 
-def test_results_that_can_t_be_written_are_an_error(tmp_path: Path) -> None:
+def test_results_that_can_t_be_written_are_an_error(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file where the folder should be")
 
     with pytest.raises(WriteError, match="can't be written"):
         segment_files([write_film(tmp_path / "film.png")], segmenter(), tmp_path / "out")
 
 
-def test_passed_over_files_are_in_the_document(tmp_path: Path) -> None:
+def test_passed_over_files_are_in_the_document(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     write_film(tmp_path / "in" / "film.png")
     (tmp_path / "in" / "cases.csv").write_text("image,mask\n")
 
@@ -468,7 +486,7 @@ def test_passed_over_files_are_in_the_document(tmp_path: Path) -> None:
     assert [Path(entry["path"]).name for entry in document["passed_over"]] == ["cases.csv"]
 
 
-def test_what_is_no_file_fails_and_is_not_waited_for(tmp_path: Path) -> None:
+def test_what_is_no_file_fails_and_is_not_waited_for(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
 
     report = segment_files([tmp_path / "pipe.png", write_film(tmp_path / "film.png")], segmenter(), tmp_path / "out")
@@ -477,7 +495,9 @@ def test_what_is_no_file_fails_and_is_not_waited_for(tmp_path: Path) -> None:
     assert report.results[0].error == f"{tmp_path / 'pipe.png'}: a pipe, a device or a folder; give a file"
 
 
-def test_the_same_name_typed_in_two_folders_means_two_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_name_typed_in_two_folders_means_two_films(
+    segmenter: MakeSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     for day, mass_row in (("monday", 60), ("tuesday", 110)):
         write_film(tmp_path / day / "IM1.png", pixels(mass_row=mass_row))
@@ -490,7 +510,7 @@ def test_the_same_name_typed_in_two_folders_means_two_films(tmp_path: Path, monk
     assert [int(row["box"].split()[0]) < 100 for row in rows.values()] == [True, False]
 
 
-def test_two_runs_at_a_time_end_in_one_table(tmp_path: Path) -> None:
+def test_two_runs_at_a_time_end_in_one_table(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     other = segmenter()
 
     def start_another(done: int, _: int) -> None:
@@ -503,7 +523,7 @@ def test_two_runs_at_a_time_end_in_one_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
-def test_a_name_that_is_no_text_stops_nothing(tmp_path: Path) -> None:
+def test_a_name_that_is_no_text_stops_nothing(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     write_film(tmp_path / "in" / os.fsdecode(b"b\xfcld.png"))
     (tmp_path / "in" / os.fsdecode(b"\xfcbel.png")).write_text("no picture")

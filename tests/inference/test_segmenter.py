@@ -2,51 +2,34 @@
 
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
 
 from aunet.errors import CheckpointError
+from aunet.inference.backends.backend import Backend, Images, Probabilities
 from aunet.inference.segmenter import Segmenter, is_checkpoint
-from aunet.models.card import ModelCard, NetworkSettings
+from aunet.models.card import ModelCard
 from aunet.preprocessing.pipeline import Preprocessing
 from aunet.sample import Image, Mammogram, Mask2D, Spacing
 
 
-def card(preprocessing: Preprocessing, *, threshold: float = 0.5) -> ModelCard:
-    return ModelCard(
-        network=NetworkSettings(in_channels=preprocessing.channels),
-        preprocessing=preprocessing.to_json(),
-        recipe="",
-        threshold=threshold,
-        versions={"aunet": "0.1.0"},
-        licence="none",
-        data_source="none",
-        trained="2020-01-01",
-        notes="",
-    )
+class StandIn(Backend, Protocol):
+    """What `make_backend` gives; its card can be changed."""
+
+    card: ModelCard
 
 
-class BrightIsMass:
-    """A backend that takes the prepared image's own brightness for the probability."""
-
-    def __init__(self, preprocessing: Preprocessing, *, threshold: float = 0.5) -> None:
-        self.card = card(preprocessing, threshold=threshold)
-
-    def probability(self, images: np.ndarray) -> np.ndarray:
-        return np.asarray(images.mean(axis=1), dtype=np.float32)
+MakeBackend = Callable[..., StandIn]
 
 
-class Fixed(BrightIsMass):
-    """A backend that answers every image with one probability."""
-
-    def __init__(self, preprocessing: Preprocessing, answer: np.ndarray) -> None:
-        super().__init__(preprocessing)
-        self.answer = answer.astype(np.float32)
-
-    def probability(self, images: np.ndarray) -> np.ndarray:
-        return np.repeat(self.answer[np.newaxis], len(images), axis=0)
+def always(answer: np.ndarray) -> Callable[[Images], Probabilities]:
+    """Answers every image with one probability."""
+    return lambda images: np.repeat(answer[np.newaxis].astype(np.float32), len(images), axis=0)
 
 
 def mammogram(image: Image, *, spacing_mm: Spacing | None = None) -> Mammogram:
@@ -66,10 +49,10 @@ def breast_with_mass() -> tuple[Image, Mask2D]:
 PLAIN = Preprocessing(rows=300, columns=200, crop=False, remove_artefacts=False, face_left=False, channels=1)
 
 
-def test_without_resampling_the_mask_is_the_mass_to_the_pixel() -> None:
+def test_without_resampling_the_mask_is_the_mass_to_the_pixel(make_backend: MakeBackend) -> None:
     image, mass = breast_with_mass()
 
-    found = Segmenter.of(BrightIsMass(PLAIN)).segment(mammogram(image, spacing_mm=(0.1, 0.1)))
+    found = Segmenter.of(make_backend(PLAIN)).segment(mammogram(image, spacing_mm=(0.1, 0.1)))
 
     np.testing.assert_array_equal(found.mask, mass)
     assert found.probability.shape == found.grid.model_shape == (300, 200)
@@ -79,28 +62,28 @@ def test_without_resampling_the_mask_is_the_mass_to_the_pixel() -> None:
     assert one.mean_probability == pytest.approx(1.0)
 
 
-def test_the_probability_is_cut_at_the_card_s_threshold() -> None:
+def test_the_probability_is_cut_at_the_card_s_threshold(make_backend: MakeBackend) -> None:
     image, _ = breast_with_mass()
 
     low, high = (
-        Segmenter.of(BrightIsMass(PLAIN, threshold=threshold)).segment(mammogram(image)) for threshold in (0.3, 0.9)
+        Segmenter.of(make_backend(PLAIN, threshold=threshold)).segment(mammogram(image)) for threshold in (0.3, 0.9)
     )
 
     np.testing.assert_array_equal(low.mask, image >= 400)
     np.testing.assert_array_equal(high.mask, image >= 1000)
 
 
-def test_an_image_without_mass_has_an_empty_mask() -> None:
+def test_an_image_without_mass_has_an_empty_mask(make_backend: MakeBackend) -> None:
     image, _ = breast_with_mass()
 
-    found = Segmenter.of(Fixed(PLAIN, np.zeros((300, 200)))).segment(mammogram(image))
+    found = Segmenter.of(make_backend(PLAIN, answer=always(np.zeros((300, 200))))).segment(mammogram(image))
 
     assert found.masses == ()
     assert not found.mask.any()
     assert found.mask.shape == image.shape
 
 
-def test_a_single_model_pixel_at_the_threshold_does_not_vanish() -> None:
+def test_a_single_model_pixel_at_the_threshold_does_not_vanish(make_backend: MakeBackend) -> None:
     # 300 x 200 source pixels on 30 x 20: no source pixel lies on a model pixel's centre, so all interpolate below 0.5.
     settings = Preprocessing(rows=30, columns=20, crop=False, remove_artefacts=False, face_left=False, channels=1)
     answer = np.zeros((30, 20))
@@ -108,19 +91,19 @@ def test_a_single_model_pixel_at_the_threshold_does_not_vanish() -> None:
     answer[3:8, 3:8] = 0.9
     image, _ = breast_with_mass()
 
-    found = Segmenter.of(Fixed(settings, answer)).segment(mammogram(image))
+    found = Segmenter.of(make_backend(settings, answer=always(answer))).segment(mammogram(image))
 
     assert [mass.box for mass in found.masses][1] == (120, 70, 130, 80)
     assert len(found.masses) == 2
 
 
-def test_the_outline_is_smooth_where_the_model_grid_is_coarse() -> None:
+def test_the_outline_is_smooth_where_the_model_grid_is_coarse(make_backend: MakeBackend) -> None:
     settings = Preprocessing(rows=30, columns=20, crop=False, remove_artefacts=False, face_left=False, channels=1)
     row, column = np.mgrid[:30, :20]
     distance = np.hypot(row - 15, column - 10)
     image, _ = breast_with_mass()
 
-    found = Segmenter.of(Fixed(settings, np.clip(5.5 - distance, 0, 1))).segment(mammogram(image))
+    found = Segmenter.of(make_backend(settings, answer=always(np.clip(5.5 - distance, 0, 1)))).segment(mammogram(image))
 
     (mass,) = found.masses
     assert mass.area_px == pytest.approx(np.pi * 50**2, rel=0.02)  # by nearest pixels 8100
@@ -128,12 +111,12 @@ def test_the_outline_is_smooth_where_the_model_grid_is_coarse() -> None:
 
 
 @pytest.mark.parametrize("is_right", [False, True])
-def test_a_mirrored_breast_gets_its_mask_mirrored_back(*, is_right: bool) -> None:
+def test_a_mirrored_breast_gets_its_mask_mirrored_back(make_backend: MakeBackend, *, is_right: bool) -> None:
     image, mass = breast_with_mass()
     if is_right:
         image, mass = image[:, ::-1].copy(), mass[:, ::-1]
 
-    found = Segmenter.of(BrightIsMass(Preprocessing(rows=300, columns=200, channels=1))).segment(mammogram(image))
+    found = Segmenter.of(make_backend(Preprocessing(rows=300, columns=200, channels=1))).segment(mammogram(image))
 
     assert found.grid.mirror.active == is_right
     assert (found.mask & mass).sum() / (found.mask | mass).sum() > 0.95
@@ -172,12 +155,10 @@ def test_without_pytorch_a_checkpoint_names_the_extra(tmp_path: Path, monkeypatc
         Segmenter.load(tmp_path / "best.safetensors")
 
 
-def test_a_card_with_unknown_preprocessing_is_an_error() -> None:
-    backend = BrightIsMass(PLAIN)
+def test_a_card_with_unknown_preprocessing_is_an_error(make_backend: MakeBackend) -> None:
+    backend = make_backend(PLAIN)
     entries = json.loads(backend.card.preprocessing) | {"sharpen": True}
-    backend.card = ModelCard.from_json(
-        json.dumps(json.loads(backend.card.to_json()) | {"preprocessing": json.dumps(entries)})
-    )
+    backend.card = replace(backend.card, preprocessing=json.dumps(entries))
 
     with pytest.raises(CheckpointError, match="sharpen"):
         Segmenter.of(backend)

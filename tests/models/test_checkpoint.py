@@ -15,23 +15,17 @@ from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings
 from aunet.models.checkpoint import ENTRY, load_checkpoint, read_card, save_checkpoint
 from aunet.models.factory import build_network
 
-CARD = ModelCard(
-    network=NetworkSettings(name="aunet", in_channels=1, width=2, reduction=2),
-    preprocessing='{"rows": 32, "columns": 32}',
-    recipe="",
-    threshold=0.5,
-    versions={},
-    licence="Apache-2.0",
-    data_source="phantoms",
-    trained="2026-01-01",
-    notes="Gewebe, dicht und größer",
-)
+
+@pytest.fixture
+def card(plain_card: ModelCard) -> ModelCard:
+    """A card whose free text has letters of two bytes."""
+    return replace(plain_card, preprocessing='{"rows": 32, "columns": 32}', notes="Gewebe, dicht und größer")
 
 
-def trained() -> nn.Module:
+def trained(card: ModelCard) -> nn.Module:
     """A network whose running statistics have moved."""
     generator = torch.Generator().manual_seed(1)
-    network = build_network(CARD.network, generator=generator)
+    network = build_network(card.network, generator=generator)
     network(torch.rand(2, 1, 32, 32, generator=generator))
     return network
 
@@ -42,21 +36,21 @@ def entry(card: ModelCard) -> dict[str, str]:
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
+def checkpoint(card: ModelCard, tmp_path: Path) -> Path:
     path = tmp_path / "tiny.safetensors"
-    save_checkpoint(path, trained(), CARD)
+    save_checkpoint(path, trained(card), card)
     return path
 
 
-def test_a_loaded_network_gives_the_very_same_logits(checkpoint: Path) -> None:
+def test_a_loaded_network_gives_the_very_same_logits(card: ModelCard, checkpoint: Path) -> None:
     images = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(2))
 
-    network, card = load_checkpoint(checkpoint)
+    network, loaded_card = load_checkpoint(checkpoint)
 
-    assert card == CARD
+    assert loaded_card == card
     assert not network.training
     with torch.inference_mode():
-        assert torch.equal(network(images), trained().eval()(images))
+        assert torch.equal(network(images), trained(card).eval()(images))
 
 
 def test_a_loaded_network_can_be_trained_on(checkpoint: Path) -> None:
@@ -67,26 +61,28 @@ def test_a_loaded_network_can_be_trained_on(checkpoint: Path) -> None:
     assert all(weight.grad is not None for weight in network.parameters())
 
 
-def test_weights_in_channels_last_are_kept_alike(checkpoint: Path, tmp_path: Path) -> None:
+def test_weights_in_channels_last_are_kept_alike(card: ModelCard, checkpoint: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
 
-    network = trained()
+    network = trained(card)
 
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # lacking in PyTorch's annotations
-    save_checkpoint(path, network, CARD)
+    save_checkpoint(path, network, card)
 
     assert path.read_bytes() == checkpoint.read_bytes()
 
 
-def test_the_card_is_read_alone(checkpoint: Path) -> None:
-    assert read_card(checkpoint) == CARD
+def test_the_card_is_read_alone(card: ModelCard, checkpoint: Path) -> None:
+    assert read_card(checkpoint) == card
 
 
 def test_nothing_but_the_checkpoint_is_left_in_the_folder(checkpoint: Path) -> None:
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
 
-def test_a_failed_write_leaves_the_checkpoint_before_it(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_checkpoint_before_it(
+    card: ModelCard, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = checkpoint.read_bytes()
 
     def full_disk(self: Path, data: bytes) -> int:
@@ -97,17 +93,17 @@ def test_a_failed_write_leaves_the_checkpoint_before_it(checkpoint: Path, monkey
     monkeypatch.setattr(Path, "write_bytes", full_disk)
 
     with pytest.raises(OSError, match="No space left"):
-        save_checkpoint(checkpoint, trained(), CARD)
+        save_checkpoint(checkpoint, trained(card), card)
 
     assert checkpoint.read_bytes() == before
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
 
-def test_a_network_unlike_its_card_is_not_written(tmp_path: Path) -> None:
-    card = replace(CARD, network=replace(CARD.network, name="unet"))
+def test_a_network_unlike_its_card_is_not_written(card: ModelCard, tmp_path: Path) -> None:
+    other = replace(card, network=replace(card.network, name="unet"))
 
     with pytest.raises(ValueError, match="not the 'unet' that its card describes"):
-        save_checkpoint(tmp_path / "tiny.safetensors", trained(), card)
+        save_checkpoint(tmp_path / "tiny.safetensors", trained(card), other)
 
 
 def test_a_checkpoint_cut_off_anywhere_is_refused(checkpoint: Path) -> None:
@@ -119,7 +115,7 @@ def test_a_checkpoint_cut_off_anywhere_is_refused(checkpoint: Path) -> None:
             load_checkpoint(checkpoint)
 
 
-def test_a_checkpoint_with_any_byte_changed_is_refused(checkpoint: Path) -> None:
+def test_a_checkpoint_with_any_byte_changed_is_refused(card: ModelCard, checkpoint: Path) -> None:
     content = checkpoint.read_bytes()
     rng = np.random.default_rng(5)
 
@@ -128,10 +124,10 @@ def test_a_checkpoint_with_any_byte_changed_is_refused(checkpoint: Path) -> None
         damaged[place] ^= 1 << int(rng.integers(0, 8))
         checkpoint.write_bytes(damaged)
         try:
-            _, card = load_checkpoint(checkpoint)
+            _, loaded_card = load_checkpoint(checkpoint)
         except CheckpointError:
             continue
-        assert card != CARD, f"byte {place}"  # a letter of the card's free text
+        assert loaded_card != card, f"byte {place}"  # a letter of the card's free text
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a zip file", b"\x80\x02 a pickle", b"\xff" * 64, b"{}" * 40])
@@ -171,27 +167,27 @@ def test_weights_without_a_card_are_refused(tmp_path: Path, metadata: dict[str, 
     ],
 )
 def test_a_card_that_does_not_fit_the_weights_is_refused(
-    checkpoint: Path, settings: NetworkSettings, message: str
+    card: ModelCard, checkpoint: Path, settings: NetworkSettings, message: str
 ) -> None:
     weights = load_file(checkpoint)
-    save_file(weights, checkpoint, metadata=entry(replace(CARD, network=settings)))
+    save_file(weights, checkpoint, metadata=entry(replace(card, network=settings)))
 
     with pytest.raises(CheckpointError, match=message):
         load_checkpoint(checkpoint)
 
 
-def test_weights_of_half_precision_are_refused(checkpoint: Path) -> None:
+def test_weights_of_half_precision_are_refused(card: ModelCard, checkpoint: Path) -> None:
     weights = {name: weight.half() for name, weight in load_file(checkpoint).items()}
-    save_file(weights, checkpoint, metadata=entry(CARD))
+    save_file(weights, checkpoint, metadata=entry(card))
 
     with pytest.raises(CheckpointError, match=r"torch\.float16"):
         load_checkpoint(checkpoint)
 
 
-def test_weights_other_than_those_written_are_refused(checkpoint: Path) -> None:
+def test_weights_other_than_those_written_are_refused(card: ModelCard, checkpoint: Path) -> None:
     weights = load_file(checkpoint)
     weights["classifier.bias"] += 1
-    save_file(weights, checkpoint, metadata=entry(CARD))
+    save_file(weights, checkpoint, metadata=entry(card))
 
     with pytest.raises(CheckpointError, match="not those that were written"):
         load_checkpoint(checkpoint)

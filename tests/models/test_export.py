@@ -1,6 +1,7 @@
 """The exported graph, and when it is refused."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,39 +11,26 @@ import torch
 
 from aunet.errors import CheckpointError
 from aunet.models import export
-from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings
+from aunet.models.card import CARD_KEY, ModelCard
 from aunet.models.checkpoint import save_checkpoint
 from aunet.models.export import export_onnx
 from aunet.models.factory import build_network
 from aunet.models.parity import PARITY_KEY, Images, Parity, Probabilities
 
 
-def write_checkpoint(path: Path, *, name: str = "aunet", size: str = '"rows": 32, "columns": 48') -> ModelCard:
+def write_checkpoint(path: Path, card: ModelCard) -> None:
     """A small network with moved running statistics."""
-    settings = NetworkSettings(name=name, in_channels=1, width=2, reduction=2)
     generator = torch.Generator().manual_seed(1)
-    network = build_network(settings, generator=generator)
+    network = build_network(card.network, generator=generator)
     network(torch.rand(2, 1, 32, 48, generator=generator))
-    card = ModelCard(
-        network=settings,
-        preprocessing="{" + size + "}",
-        recipe="",
-        threshold=0.5,
-        versions={},
-        licence="Apache-2.0",
-        data_source="phantoms",
-        trained="2026-01-01",
-        notes="",
-    )
     save_checkpoint(path, network, card)
-    return card
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCard, Parity, Path]:
+def exported(plain_card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCard, Parity, Path]:
     folder = tmp_path_factory.mktemp("export")
-    card = write_checkpoint(folder / "tiny.safetensors")
-    return card, export_onnx(folder / "tiny.safetensors", folder / "tiny.onnx"), folder / "tiny.onnx"
+    write_checkpoint(folder / "tiny.safetensors", plain_card)
+    return plain_card, export_onnx(folder / "tiny.safetensors", folder / "tiny.onnx"), folder / "tiny.onnx"
 
 
 def test_the_bundle_is_one_file_that_onnx_finds_in_order(exported: tuple[ModelCard, Parity, Path]) -> None:
@@ -123,8 +111,9 @@ def test_a_graph_that_does_not_agree_is_not_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_backbone_is_exported_too(tmp_path: Path) -> None:
-    write_checkpoint(tmp_path / "tiny.safetensors", name="basic-res")
+def test_a_backbone_is_exported_too(plain_card: ModelCard, tmp_path: Path) -> None:
+    card = replace(plain_card, network=replace(plain_card.network, name="basic-res"))
+    write_checkpoint(tmp_path / "tiny.safetensors", card)
 
     parity = export_onnx(tmp_path / "tiny.safetensors", tmp_path / "tiny.onnx")
 
@@ -132,10 +121,12 @@ def test_a_backbone_is_exported_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "message"), [('"rows": 32, "columns": 40', "multiples of 16"), ('"rows": 32', "rows and columns")]
+    ("size", "message"), [('{"rows": 32, "columns": 40}', "multiples of 16"), ('{"rows": 32}', "rows and columns")]
 )
-def test_a_card_with_an_impossible_size_is_refused(tmp_path: Path, size: str, message: str) -> None:
-    write_checkpoint(tmp_path / "tiny.safetensors", size=size)
+def test_a_card_with_an_impossible_size_is_refused(
+    plain_card: ModelCard, tmp_path: Path, size: str, message: str
+) -> None:
+    write_checkpoint(tmp_path / "tiny.safetensors", replace(plain_card, preprocessing=size))
 
     with pytest.raises(CheckpointError, match=message):
         export_onnx(tmp_path / "tiny.safetensors", tmp_path / "tiny.onnx")

@@ -13,33 +13,21 @@ import torch
 from aunet.errors import CheckpointError
 from aunet.inference.backends.onnxruntime import OnnxBackend, verify_bundle
 from aunet.inference.backends.torch import TorchBackend
-from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings
+from aunet.models.card import CARD_KEY, ModelCard
 from aunet.models.checkpoint import save_checkpoint
 from aunet.models.export import export_onnx
 from aunet.models.factory import build_network
 from aunet.models.parity import PARITY_KEY
 
-CARD = ModelCard(
-    network=NetworkSettings(name="aunet", in_channels=1, width=2, reduction=2),
-    preprocessing='{"rows": 32, "columns": 48}',
-    recipe="",
-    threshold=0.5,
-    versions={},
-    licence="Apache-2.0",
-    data_source="phantoms",
-    trained="2026-01-01",
-    notes="",
-)
-
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(plain_card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint and its bundle, tiny.safetensors and tiny.onnx."""
     folder = tmp_path_factory.mktemp("bundle")
     generator = torch.Generator().manual_seed(1)
-    network = build_network(CARD.network, generator=generator)
+    network = build_network(plain_card.network, generator=generator)
     network(torch.rand(2, 1, 32, 48, generator=generator))
-    save_checkpoint(folder / "tiny.safetensors", network, CARD)
+    save_checkpoint(folder / "tiny.safetensors", network, plain_card)
     export_onnx(folder / "tiny.safetensors", folder / "tiny.onnx")
     return folder
 
@@ -66,8 +54,8 @@ def test_probabilities_are_those_of_pytorch(written: Path, count: int) -> None:
     np.testing.assert_allclose(probability, expected, atol=1e-5)
 
 
-def test_the_card_comes_with_the_bundle(written: Path) -> None:
-    assert OnnxBackend(written / "tiny.onnx", threads=1).card == CARD
+def test_the_card_comes_with_the_bundle(plain_card: ModelCard, written: Path) -> None:
+    assert OnnxBackend(written / "tiny.onnx", threads=1).card == plain_card
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 48), (1, 1, 48, 32), (1, 1, 32, 64)])
@@ -156,8 +144,8 @@ def test_an_onnx_file_of_others_is_refused(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("preprocessing", ['{"rows": 64, "columns": 48}', '{"rows": 32}'])
-def test_a_card_unlike_its_graph_is_refused(bundle: Path, preprocessing: str) -> None:
-    with_metadata(bundle, CARD_KEY, replace(CARD, preprocessing=preprocessing).to_json())
+def test_a_card_unlike_its_graph_is_refused(plain_card: ModelCard, bundle: Path, preprocessing: str) -> None:
+    with_metadata(bundle, CARD_KEY, replace(plain_card, preprocessing=preprocessing).to_json())
 
     with pytest.raises(CheckpointError, match=r"unlike its model card|rows and columns"):
         OnnxBackend(bundle)

@@ -9,27 +9,15 @@ import torch
 from aunet.errors import CheckpointError
 from aunet.inference.backends.backend import Backend
 from aunet.inference.backends.torch import Precision, TorchBackend
-from aunet.models.card import ModelCard, NetworkSettings
+from aunet.models.card import ModelCard
 from aunet.models.checkpoint import load_checkpoint, save_checkpoint
 from aunet.models.factory import build_network
 
-CARD = ModelCard(
-    network=NetworkSettings(name="aunet", in_channels=1, width=2, reduction=2),
-    preprocessing='{"rows": 32, "columns": 48}',
-    recipe="",
-    threshold=0.5,
-    versions={},
-    licence="Apache-2.0",
-    data_source="phantoms",
-    trained="2026-01-01",
-    notes="",
-)
-
 
 @pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
+def checkpoint(plain_card: ModelCard, tmp_path: Path) -> Path:
     path = tmp_path / "tiny.safetensors"
-    save_checkpoint(path, build_network(CARD.network, generator=torch.Generator().manual_seed(1)), CARD)
+    save_checkpoint(path, build_network(plain_card.network, generator=torch.Generator().manual_seed(1)), plain_card)
     return path
 
 
@@ -60,10 +48,10 @@ def test_read_only_images_will_do(checkpoint: Path) -> None:
     assert TorchBackend(checkpoint, "cpu").probability(frozen).shape == (1, 32, 48)
 
 
-def test_the_card_comes_with_the_checkpoint(checkpoint: Path) -> None:
+def test_the_card_comes_with_the_checkpoint(plain_card: ModelCard, checkpoint: Path) -> None:
     backend: Backend = TorchBackend(checkpoint, "cpu")
 
-    assert backend.card == CARD
+    assert backend.card == plain_card
 
 
 def test_images_of_another_size_are_refused(checkpoint: Path) -> None:
