@@ -1,19 +1,20 @@
 """`aunet doctor` as a user calls it."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import onnx
 import pytest
 import torch
 import typer
-from onnx import TensorProto, helper
 
 from aunet.cli.app import app
 from aunet.errors import CheckpointError
 from aunet.inference import diagnosis
 from aunet.io.decoders import DecoderFacts
-from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings
+from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import save_checkpoint
 from aunet.models.factory import build_network
 from aunet.models.parity import PARITY_KEY, Parity, agreement, on_lattice, parity_images
@@ -29,42 +30,34 @@ def call(*arguments: object) -> int:
     return int(result or 0)
 
 
-SETTINGS = Preprocessing(rows=24, columns=16)
-CARD = ModelCard(
-    network=NetworkSettings(name="unet", width=1),
-    preprocessing=SETTINGS.to_json(),
-    recipe="[training]\nepochs = 7\n",
-    threshold=0.25,
-    versions={"aunet": "0.1.0"},
-    licence="Apache-2.0",
-    data_source="phantoms of seed 5",
-    trained="2026-01-01",
-    notes="",
-)
+WriteBundle = Callable[..., Path]
 
 
-def write_bundle(path: Path, *, operator: str) -> Path:
+@pytest.fixture(scope="session")
+def card(plain_card: ModelCard) -> ModelCard:
+    return replace(
+        plain_card,
+        network=NetworkSettings(name="unet", width=1),
+        preprocessing=Preprocessing(rows=24, columns=16).to_json(),
+        recipe="[training]\nepochs = 7\n",
+        threshold=0.25,
+        data_source="phantoms of seed 5",
+    )
+
+
+@pytest.fixture
+def write_bundle(card: ModelCard, write_reduction: WriteBundle) -> WriteBundle:
     """An ONNX file with the proof that it computes the mean over the channels, whatever it does compute."""
-    mean = parity_images((3, 24, 16)).mean(axis=1)
+    mean = parity_images(card.input_shape).mean(axis=1)
     parity = Parity(
-        agreement=agreement(mean, mean, threshold=CARD.threshold),
+        agreement=agreement(mean, mean, threshold=card.threshold),
         lowest=float(mean.min()),
         highest=float(mean.max()),
         samples=on_lattice(mean),
-        mass_pixels=tuple(int(count) for count in (mean >= CARD.threshold).sum(axis=(1, 2))),
+        mass_pixels=tuple(int(count) for count in (mean >= card.threshold).sum(axis=(1, 2))),
         versions={},
     )
-    graph = helper.make_graph(
-        [helper.make_node(operator, ["images", "axes"], ["probability"], keepdims=0)],
-        "brightness",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 24, 16])],
-        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["batch", 24, 16])],
-        [helper.make_tensor("axes", TensorProto.INT64, [1], [1])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    helper.set_model_props(model, {CARD_KEY: CARD.to_json(), PARITY_KEY: parity.to_json()})
-    onnx.save(model, path)
-    return path
+    return partial(write_reduction, card=card, **{PARITY_KEY: parity.to_json()})
 
 
 def test_versions_decoders_devices_and_memory_are_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +95,9 @@ def test_a_missing_decoder_is_a_problem_and_the_exit_status_is_one(
     assert "MISSING" in said
 
 
-def test_a_bundle_shows_its_card_and_its_proof_is_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bundle_shows_its_card_and_its_proof_is_repeated(
+    write_bundle: WriteBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bundle = write_bundle(tmp_path / "mean.onnx", operator="ReduceMean")
 
     status = call(bundle)
@@ -114,7 +109,9 @@ def test_a_bundle_shows_its_card_and_its_proof_is_repeated(tmp_path: Path, capsy
     assert "holds on this machine" in said
 
 
-def test_a_bundle_that_computes_something_else_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bundle_that_computes_something_else_fails(
+    write_bundle: WriteBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bundle = write_bundle(tmp_path / "max.onnx", operator="ReduceMax")
 
     status = call(bundle)
@@ -125,9 +122,9 @@ def test_a_bundle_that_computes_something_else_fails(tmp_path: Path, capsys: pyt
     assert "computes something else" in said
 
 
-def test_a_checkpoint_shows_its_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    network = build_network(CARD.network, generator=torch.Generator().manual_seed(1))
-    save_checkpoint(tmp_path / "tiny.safetensors", network, CARD)
+def test_a_checkpoint_shows_its_card(card: ModelCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = build_network(card.network, generator=torch.Generator().manual_seed(1))
+    save_checkpoint(tmp_path / "tiny.safetensors", network, card)
 
     call(tmp_path / "tiny.safetensors", "--json")
 

@@ -2,51 +2,27 @@
 
 import csv
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import typer
-from onnx import TensorProto, helper
 from PIL import Image as PillowImage
 
 from aunet.cli.app import app
 from aunet.errors import CheckpointError
-from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings
+from aunet.models.card import ModelCard, NetworkSettings
 from aunet.preprocessing.pipeline import Preprocessing
 
 
-def write_bundle(path: Path, *, threshold: float = 0.8) -> Path:
+@pytest.fixture
+def bundle(plain_card: ModelCard, write_reduction: Callable[..., Path], tmp_path: Path) -> Path:
     """An ONNX file whose probability is the mean over the channels of the prepared image."""
     settings = Preprocessing(rows=64, columns=48)
-    card = ModelCard(
-        network=NetworkSettings(),
-        preprocessing=settings.to_json(),
-        recipe="",
-        threshold=threshold,
-        versions={"aunet": "0.1.0"},
-        licence="none",
-        data_source="none",
-        trained="2020-01-01",
-        notes="",
-    )
-    graph = helper.make_graph(
-        [helper.make_node("ReduceMean", ["images", "axes"], ["probability"], keepdims=0)],
-        "brightness",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 64, 48])],
-        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["batch", 64, 48])],
-        [helper.make_tensor("axes", TensorProto.INT64, [1], [1])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    helper.set_model_props(model, {CARD_KEY: card.to_json()})
-    onnx.save(model, path)
-    return path
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    return write_bundle(tmp_path / "bright.onnx")
+    card = replace(plain_card, network=NetworkSettings(), preprocessing=settings.to_json(), threshold=0.8)
+    return write_reduction(tmp_path / "bright.onnx", card, operator="ReduceMean")
 
 
 @pytest.fixture
