@@ -120,9 +120,9 @@ def group_table(group: str, members: dict[str, Any]) -> str:
     return table((group.replace("_", " "), "n", "missed", "DSC", "95 % interval"), rows)
 
 
-def interval(limits: list[float] | None) -> str:
+def interval(limits: list[float | None] | None) -> str:
     """Two limits, or that there are none."""
-    return "none" if limits is None else f"{limits[0]:.4g} to {limits[1]:.4g}"
+    return "none" if limits is None or None in limits else f"{limits[0]:.4g} to {limits[1]:.4g}"
 
 
 def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
