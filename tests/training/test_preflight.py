@@ -55,7 +55,9 @@ def _needed(found: Preflight, what: str) -> int:
 
 @pytest.mark.slow
 def test_the_memory_foreseen_for_one_more_image_is_what_it_takes(tmp_path: Path) -> None:
-    taken = int(subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True).stdout)
+    measure = [sys.executable, "-c", MEASURE]
+    # A system short of memory takes pages away while they are counted: the largest count is the truest.
+    taken = max(int(subprocess.run(measure, capture_output=True, text=True, check=True).stdout) for _ in range(3))
 
     one, two = (_needed(_preflight(tmp_path, side_px=256, batch_size=size), "memory") for size in (1, 2))
 
