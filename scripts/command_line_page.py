@@ -63,7 +63,7 @@ def parameters_of(run: Callable[..., None]) -> list[Parameter]:
 
 
 # A type hint is any object.
-def _parameter(name: str, one: inspect.Parameter, hint: Any) -> Parameter:  # noqa: ANN401
+def _parameter(name: str, one: inspect.Parameter, hint: Any) -> Parameter:  # noqa: ANN401 - what an annotation holds
     if get_origin(hint) is Annotated:
         kind, *metadata = get_args(hint)
         info = next(entry for entry in metadata if isinstance(entry, ArgumentInfo | OptionInfo))

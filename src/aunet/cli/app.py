@@ -36,10 +36,10 @@ class VerbGroup(TyperGroup):
     """A typer group that looks its commands up in `VERBS` and imports a verb's module on use."""
 
     # click's Context and Command come from typer's private copy of click, which has no stable name to annotate with.
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002, D102
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002, D102  (see above)
         return list(VERBS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002, D102
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002, D102  (see above)
         if cmd_name not in VERBS:
             return None
         if "--help" in sys.argv[1:2]:

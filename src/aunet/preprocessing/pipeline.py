@@ -194,7 +194,7 @@ def _check_choice(name: str, value: object) -> None:
 
 
 # A value from JSON is whatever stood there, and goes into a field of any type.
-def _from_json_value(name: str, value: Any) -> Any:  # noqa: ANN401
+def _from_json_value(name: str, value: Any) -> Any:  # noqa: ANN401  (what JSON holds)
     """A setting of the type of its field.
 
     Raises:

@@ -148,12 +148,12 @@ class EpochRecord(Callback):
         """Take the state over from the file for resuming."""
         self.state = _state_from(state_dict)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002  (Lightning's signature)
         """Open the TensorBoard log; steps that a killed run logged past its last whole epoch are struck out."""
         if trainer.is_global_zero:
             self._writer = SummaryWriter(self._folder / TENSORBOARD, purge_step=len(self.state.rows) + 1)
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002  (Lightning's signature)
         """Start the clock, and make the random numbers of an epoch depend on seed, epoch and device alone."""
         sequence = np.random.SeedSequence((self._seed, trainer.current_epoch, trainer.global_rank))
         torch.manual_seed(int(sequence.generate_state(1)[0]))
@@ -205,7 +205,7 @@ class EpochRecord(Callback):
         trainer.should_stop = trainer.should_stop or self.state.stopped_early
         self._tell(row, is_best=is_best)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002  (Lightning's signature)
         """Close the TensorBoard log."""
         if self._writer is not None:
             self._writer.close()
