@@ -35,4 +35,5 @@ def test_a_step_gets_its_memory_from_the_step_before() -> None:
     kept = _page_faults("keep")
 
     # Above 32 MB glibc maps each array by itself: 40 MB in pages of 4 kB are 10,000 faults, unless huge pages are on.
-    assert kept < plain / 20
+    # How many it hands out at once is the system's choice, so that the ratio varies from 15 to over 1,000.
+    assert kept < plain / 5
