@@ -1,21 +1,43 @@
 """Choosing a device, and leaving PyTorch as it was."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from aunet.errors import TrainingError
+from aunet.training import hardware as hardware_module
 from aunet.training.hardware import choose_hardware, torch_settings
 
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 
 
 @no_cuda
-def test_auto_takes_the_cpu_in_32_bit_and_says_why() -> None:
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [("avx2 fma", "32-true"), ("avx512_bf16 avx512f", "32-true"), ("avx512f amx_bf16 amx_tile", "bf16-mixed")],
+)
+def test_auto_takes_the_cpu_in_bfloat16_where_it_has_units_for_it(
+    flags: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processors = tmp_path / "cpuinfo"
+    processors.write_text(f"processor\t: 0\nflags\t\t: {flags}\n", encoding="utf-8")
+    monkeypatch.setattr(hardware_module, "_PROCESSORS", processors)
+
     hardware = choose_hardware("auto", "auto", threads=3)
 
-    assert (hardware.accelerator, hardware.precision) == ("cpu", "32-true")
+    assert (hardware.accelerator, hardware.precision) == ("cpu", precision)
     assert "found no CUDA device" in hardware.reason
     assert "3 threads" in hardware.reason
+
+
+@no_cuda
+def test_a_system_that_does_not_list_its_processors_is_taken_in_32_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware_module, "_PROCESSORS", tmp_path / "not there")
+
+    assert choose_hardware("cpu", "auto").precision == "32-true"
 
 
 @no_cuda

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,8 @@ from aunet.training.memory import keep_freed_memory
 logger = logging.getLogger(__name__)
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+_PROCESSORS = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ def choose_hardware(
 
     Args:
         accelerator: `auto` is CUDA where there is a device, else the CPU.
-        precision: `auto` is bfloat16 mixed precision on a CUDA device that has it, else 32 bit.
+        precision: `auto` is bfloat16 mixed precision on a device with units for it, else 32 bit.
         threads: Threads that are going to be set on the CPU; 0 leaves them.
 
     Returns:
@@ -58,8 +61,8 @@ def choose_hardware(
     if (chosen == "cuda" and not has_cuda) or (chosen == "mps" and not has_mps):
         msg = f"hardware.accelerator is {chosen!r}, and PyTorch finds no such device; set it to 'auto' or 'cpu'"
         raise TrainingError(msg)
-    has_bfloat16 = chosen == "cuda" and torch.cuda.is_bf16_supported()
     if precision == "auto":
+        has_bfloat16 = torch.cuda.is_bf16_supported() if chosen == "cuda" else chosen == "cpu" and _cpu_has_bfloat16()
         settled: Precision = "bf16-mixed" if has_bfloat16 else "32-true"
         why_precision = "the device has bfloat16" if has_bfloat16 else "the device gains nothing from 16 bit"
     else:
@@ -71,6 +74,14 @@ def choose_hardware(
     name = torch.cuda.get_device_name() if chosen == "cuda" else f"{threads or torch.get_num_threads()} threads"
     reason = f"{chosen} ({why}), {name}, precision {settled} ({why_precision})"
     return Hardware(chosen, settled, name, reason)
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies matrices of bfloat16 by units of its own (Intel AMX).
+
+    Processors that have bfloat16 as vector instructions only gain little, and others compute it by detours.
+    """
+    return _PROCESSORS.is_file() and "amx_bf16" in _PROCESSORS.read_text(encoding="utf-8", errors="replace").split()
 
 
 @contextmanager

@@ -164,7 +164,7 @@ class AugmentationSection(_Section):
 
 
 class HardwareSection(_Section):
-    """What the run computes on; changes its speed, and its result in the last digits only."""
+    """What the run computes on; changes its speed, and its result within the noise of rounding."""
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """`auto` takes CUDA where there is a device, else the CPU."""
@@ -175,7 +175,7 @@ class HardwareSection(_Section):
     strategy: str = "auto"
     """Lightning's name of the strategy for several devices (`ddp`, `fsdp` ...)."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """`auto` takes bfloat16 mixed precision on a CUDA device that has it, else 32 bit."""
+    """`auto` takes bfloat16 mixed precision on a GPU or processor (Intel AMX) with units for it, else 32 bit."""
     deterministic: bool = True
     """Only algorithms that give the same bits each time."""
     cudnn_benchmark: bool = False
