@@ -52,7 +52,7 @@ def make_recipe() -> Callable[..., Recipe]:
                 "learning_rates": [1e-2, 1e-3],
                 "validation_fraction": 0.3,
             },
-            "hardware": {"accelerator": "cpu", "keep_memory": False},
+            "hardware": {"accelerator": "cpu", "precision": "32-true", "keep_memory": False},
         }
         for section, entries in changes.items():
             tables.setdefault(section, {}).update(entries)

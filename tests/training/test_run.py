@@ -309,6 +309,17 @@ def test_each_choice_of_the_recipe_changes_the_weights(
     assert not _same_weights(plain.last, changed.last)
 
 
+@pytest.mark.parametrize("gradient_clip", [0.0, 0.1])
+def test_mixed_precision_trains_with_and_without_clipping(
+    gradient_clip: float, dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = make_recipe(training={"gradient_clip": gradient_clip}, hardware={"precision": "bf16-mixed"})
+
+    run = train(recipe, dataset, tmp_path / "run")
+
+    assert run.epochs == recipe.training.epochs
+
+
 def test_progress_counts_the_images_and_then_the_steps(
     dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:

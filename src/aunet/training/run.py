@@ -170,7 +170,8 @@ def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
         dice_over=settings.dice_over,
         threshold=settings.threshold,
         channels_last=recipe.hardware.channels_last,
-        fused=hardware.precision != "16-mixed",
+        # Lightning clips no gradient under mixed precision where the optimizer says that it is fused.
+        fused=hardware.precision == "32-true" or not settings.gradient_clip,
     )
     data = TrainingData(
         sides,
