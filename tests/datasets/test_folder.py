@@ -70,7 +70,7 @@ def test_a_sound_row_becomes_a_sample_with_all_its_columns(tmp_path: Path) -> No
     assert statuses(dataset) == ["read", "read", "read"]
     assert dataset.ledger.notes == ()
     assert (sample.case, sample.patient_id) == ("images/a", "A")
-    assert (sample.image_path, sample.mask_path) == (tmp_path / "images/a.png", tmp_path / "masks/a.png")
+    assert (sample.image_path, sample.mask_paths) == (tmp_path / "images/a.png", (tmp_path / "masks/a.png",))
     assert (sample.split, sample.laterality, sample.view, sample.spacing_mm) == ("train", "L", "MLO", (0.07, 0.07))
     assert sample.properties == MassProperties("3", "4;5", "BENIGN;MALIGNANT", "1;2")
     assert dataset.ledger.rows[0].n_masses == 2
@@ -149,7 +149,7 @@ def test_a_blank_mask_is_sound_where_the_table_says_that_there_is_no_mass(tmp_pa
     dataset = read_folder(folder(tmp_path, [row("a", n_masses="0") | {"mask": ""}]))
 
     assert statuses(dataset) == ["read"]
-    assert dataset.samples[0].mask_path is None
+    assert dataset.samples[0].mask_paths == ()
 
 
 def test_an_absolute_path_into_the_folder_is_made_relative(tmp_path: Path) -> None:

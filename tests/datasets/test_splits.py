@@ -12,7 +12,7 @@ from aunet.sample import Sample, Split
 
 
 def sample(case: str, patient_id: str, split: Split | None = None) -> Sample:
-    return Sample(case, Path(f"{case}.png"), None, patient_id, split)
+    return Sample(case, Path(f"{case}.png"), (), patient_id, split)
 
 
 def dataset(*samples: Sample) -> DataSet:
@@ -23,15 +23,15 @@ def patients_of(samples: tuple[Sample, ...]) -> set[str]:
     return {one.patient_id for one in samples}
 
 
-SAMPLES = st.lists(st.integers(0, 9), min_size=2, max_size=30).map(
-    lambda patients: [sample(f"image{index}", f"patient{patient}") for index, patient in enumerate(patients)]
-)
+# Numbers, not samples: beartype draws the items that it checks at random, which a strategy may not.
+PATIENTS = st.lists(st.integers(0, 9), min_size=2, max_size=30)
 
 
-@given(SAMPLES, st.floats(0.01, 0.99), st.integers(0, 5), st.randoms())
+@given(PATIENTS, st.floats(0.01, 0.99), st.integers(0, 5), st.randoms())
 def test_hold_out_loses_nothing_shares_no_patient_and_ignores_the_order(
-    samples: list[Sample], fraction: float, seed: int, random: object
+    patients: list[int], fraction: float, seed: int, random: object
 ) -> None:
+    samples = [sample(f"image{index}", f"patient{patient}") for index, patient in enumerate(patients)]
     shuffled = list(samples)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives a random.Random behind `object`
     if len(patients_of(tuple(samples))) < 2:

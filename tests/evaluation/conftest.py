@@ -72,7 +72,7 @@ def draw(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DataSet]:
             Sample(
                 case=f"image-{number}",
                 image_path=_picture(folder / f"image-{number}.png", predicted, background=BREAST, level=PREDICTED),
-                mask_path=_picture(folder / f"mask-{number}.png", there, background=0, level=BRIGHTEST),
+                mask_paths=(_picture(folder / f"mask-{number}.png", there, background=0, level=BRIGHTEST),),
                 patient_id=patients[number] if patients else f"Erika Mustermann {number}",
                 split="test",
                 laterality="L",

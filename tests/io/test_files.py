@@ -35,8 +35,8 @@ def saved(path: Path, pixels: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w
     return path
 
 
-def a_sample(image: Path, mask: Path | None) -> Sample:
-    return Sample(case="film", image_path=image, mask_path=mask, patient_id="P")
+def a_sample(image: Path, *masks: Path) -> Sample:
+    return Sample(case="film", image_path=image, mask_paths=masks, patient_id="P")
 
 
 def test_dicom_is_told_by_content_and_not_by_name(dicom_file: Make, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_the_option_for_processing_reaches_the_file(dicom_file: Make) -> None:
     with pytest.raises(DicomReadError, match="FOR PROCESSING"):
         read_mammogram(path)
     assert read_mammogram(path, allow_for_processing=True).is_for_processing
-    assert read_sample(a_sample(path, None), allow_for_processing=True)[0].is_for_processing
+    assert read_sample(a_sample(path), allow_for_processing=True)[0].is_for_processing
 
 
 @pytest.mark.parametrize("read", [read_mammogram, read_mask, read_size])
@@ -141,8 +141,22 @@ def test_an_empty_mask_in_dicom_is_no_constant_image(dicom_file: Make) -> None:
     assert not mask.pixels.any()
 
 
+def test_masks_of_several_masses_are_joined_and_told_apart(tmp_path: Path) -> None:
+    image = saved(tmp_path / "film.png", np.arange(30, dtype=np.uint8).reshape(5, 6))
+    left, right = np.zeros((2, 5, 6), dtype=np.uint8)
+    left[1:4, 0:3] = 255
+    right[1:4, 2:5] = 255
+
+    _, mask = read_sample(a_sample(image, saved(tmp_path / "1.png", left), saved(tmp_path / "2.png", right)))
+
+    assert mask.instances is not None
+    assert mask.instances[2].tolist() == [1, 1, 1, 2, 2, 0]
+    assert np.array_equal(mask.pixels, (left | right) > 0)
+    assert np.array_equal(mask.pixels, mask.instances > 0)
+
+
 def test_a_sample_without_a_mask_path_has_an_empty_mask_of_its_size(tmp_path: Path) -> None:
-    mammogram, mask = read_sample(a_sample(saved(tmp_path / "film.png", film()), None))
+    mammogram, mask = read_sample(a_sample(saved(tmp_path / "film.png", film())))
 
     assert mask.pixels.shape == mammogram.shape
     assert not mask.pixels.any()
@@ -186,7 +200,7 @@ def test_a_mask_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, in
 
 def test_the_table_completes_what_a_picture_does_not_state(tmp_path: Path) -> None:
     sample = dataclasses.replace(
-        a_sample(saved(tmp_path / "film.png", film()), None), laterality="R", view="MLO", spacing_mm=(0.05, 0.06)
+        a_sample(saved(tmp_path / "film.png", film())), laterality="R", view="MLO", spacing_mm=(0.05, 0.06)
     )
 
     mammogram, _ = read_sample(sample)
@@ -198,7 +212,7 @@ def test_the_table_completes_what_a_picture_does_not_state(tmp_path: Path) -> No
 
 def test_a_table_that_contradicts_the_file_is_a_note_and_the_file_holds(dicom_file: Make) -> None:
     path = dicom_file(film(), ImageLaterality="L", ViewPosition="CC", PixelSpacing=["0.1", "0.1"])
-    sample = dataclasses.replace(a_sample(path, None), laterality="R", view="MLO", spacing_mm=(0.05, 0.05))
+    sample = dataclasses.replace(a_sample(path), laterality="R", view="MLO", spacing_mm=(0.05, 0.05))
 
     mammogram, _ = read_sample(sample)
 

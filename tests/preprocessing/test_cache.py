@@ -45,7 +45,7 @@ def samples(tmp_path: Path, film: Draw) -> list[Sample]:
         Picture.fromarray(mask).save(mask_path)
         age(image_path)
         age(mask_path)
-        made.append(Sample(str(index), image_path, mask_path, patient_id=str(index), spacing_mm=(0.1, 0.2)))
+        made.append(Sample(str(index), image_path, (mask_path,), patient_id=str(index), spacing_mm=(0.1, 0.2)))
     return made
 
 
@@ -179,8 +179,7 @@ def test_changed_image_is_read_again(samples: list[Sample], folder: Path, reads:
 def test_changed_mask_is_read_again(samples: list[Sample], folder: Path, reads: list[str]) -> None:
     cache = PreparedCache(folder, SMALL)
     before = cache.load(samples[0])
-    assert samples[0].mask_path is not None
-    _blacken_a_part(samples[0].mask_path)
+    _blacken_a_part(samples[0].mask_paths[0])
 
     after = cache.load(samples[0])
 
@@ -197,7 +196,7 @@ def _blacken_a_part(path: Path) -> None:
 def test_file_changed_a_moment_ago_is_not_trusted_by_its_time(
     samples: list[Sample], folder: Path, reads: list[str]
 ) -> None:
-    cache, sample = PreparedCache(folder, SMALL), replace(samples[0], mask_path=None)
+    cache, sample = PreparedCache(folder, SMALL), replace(samples[0], mask_paths=())
     path = samples[0].image_path
     now = time.time()
     content, other = path.read_bytes(), samples[2].image_path.read_bytes()
@@ -218,7 +217,7 @@ def test_mask_less_sample_is_another_entry(samples: list[Sample], folder: Path) 
     cache = PreparedCache(folder, SMALL)
     cache.load(samples[0])
 
-    without = cache.load(replace(samples[0], mask_path=None))
+    without = cache.load(replace(samples[0], mask_paths=()))
 
     assert not without.mask.any()
 

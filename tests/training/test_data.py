@@ -22,7 +22,7 @@ SETTINGS = Preprocessing(rows=32, columns=32, channels=1, crop=False)
 
 
 def _sample(case: str, patient_id: str, split: Split | None) -> Sample:
-    return Sample(case, Path(f"{case}.png"), None, patient_id, split)
+    return Sample(case, Path(f"{case}.png"), (), patient_id, split)
 
 
 def _dataset(*samples: Sample) -> DataSet:

@@ -307,7 +307,7 @@ def _sample(case: _Case, name: str, root: Path) -> Sample:
     return Sample(
         case=name,
         image_path=root / case.image,
-        mask_path=None if case.mask is None else root / case.mask,
+        mask_paths=() if case.mask is None else (root / case.mask,),
         patient_id=case.patient_id,
         split=case.split,
         laterality=case.laterality,

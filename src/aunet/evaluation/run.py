@@ -152,7 +152,8 @@ def _run_key(
     """What has to be equal for the rows of an earlier run to be this run's rows."""
     images = hashlib.sha256()
     for sample in samples:
-        facts = [sample.case, *_state(sample.image_path), *_state(sample.mask_path), repr(sample.properties)]
+        files = [_state(path) for path in (sample.image_path, *sample.mask_paths)]
+        facts = [sample.case, *files, repr(sample.properties)]
         words = [sample.laterality, sample.view, sample.spacing_mm]
         images.update(json.dumps(facts + words).encode())
     return {
@@ -168,10 +169,8 @@ def _run_key(
     }
 
 
-def _state(path: Path | None) -> tuple[int, int]:
+def _state(path: Path) -> tuple[int, int]:
     """Size and time of change of a file, which tell whether it is still the one that was scored."""
-    if path is None:
-        return (0, 0)
     try:
         found = path.stat()
     except OSError:

@@ -131,11 +131,9 @@ def _read(sample: Sample, cache: PreparedCache) -> Read:
 
 
 def _count_masses(sample: Sample) -> int:
-    """Masses of the source mask; one where it should exist and can't be read."""
-    if sample.mask_path is None:
-        return 0
+    """Masses of the source masks; one where there should be a mask and it can't be read."""
     try:
-        return int(label_masses(read_mask(sample.mask_path).pixels).max(initial=0))
+        return sum(int(label_masses(read_mask(path).pixels).max(initial=0)) for path in sample.mask_paths)
     except (AunetError, OSError, ValueError):
         return 1
 

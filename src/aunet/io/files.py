@@ -94,23 +94,49 @@ def read_sample(sample: Sample, *, allow_for_processing: bool = False) -> tuple[
 
     Returns:
         The mammogram, completed by the table's side, view and spacing where its file states none, and the mask, brought
-        to the mammogram's size where only its size differs; a note for each contradiction and repair.
-
-    Raises:
-        ReadError: One of the files can't be read, or the mask has another shape than the mammogram.
+        to the mammogram's size where only its size differs; a note for each contradiction and repair. A file that
+        can't be read, or a mask of another shape, is a ReadError.
     """
     mammogram = _completed(read_mammogram(sample.image_path, allow_for_processing=allow_for_processing), sample)
-    if sample.mask_path is None:
-        return mammogram, Mask(np.zeros(mammogram.shape, dtype=np.bool_))
-    mask = read_mask(sample.mask_path)
-    if mask.pixels.shape == mammogram.shape:
-        return mammogram, mask
+    return mammogram, read_reference(sample, mammogram.shape)
+
+
+def read_reference(sample: Sample, shape: Shape) -> Mask:
+    """A sample's reference mask: the union of its masses.
+
+    Args:
+        sample: The row of a data set; without mask paths its mask is empty.
+        shape: (rows, columns) of the mammogram, to which masks of another size are brought.
+
+    Returns:
+        The mask, with the masses told apart where each has a file of its own. A file that can't be read, or a mask of
+        another shape, is a ReadError.
+    """
+    masks = [_brought_to(shape, path) for path in sample.mask_paths]
+    if len(masks) == 1:
+        return masks[0]
+    instances = np.zeros(shape, dtype=np.uint8)
+    for number, mask in enumerate(masks, start=1):
+        instances[mask.pixels & (instances == 0)] = number
+    notes = tuple(dict.fromkeys(note for mask in masks for note in mask.notes))
+    return Mask(instances > 0, notes, instances)
+
+
+def _brought_to(shape: Shape, path: Path) -> Mask:
+    """The mask in a file, resized where it is another size of the same grid.
+
+    Raises:
+        ReadError: It has another shape, and can't be of that grid.
+    """
+    mask = read_mask(path)
+    if mask.pixels.shape == shape:
+        return mask
     try:
-        note = resizing(mask.pixels.shape, mammogram.shape)
+        note = resizing(mask.pixels.shape, shape)
     except ReadError as error:
-        msg = f"{sample.mask_path}: {error}"
+        msg = f"{path}: {error}"
         raise ReadError(msg) from error
-    return mammogram, Mask(_resized(mask.pixels, mammogram.shape), (*mask.notes, note))
+    return Mask(_resized(mask.pixels, shape), (*mask.notes, note))
 
 
 def resizing(mask: Shape, image: Shape) -> str:

@@ -123,7 +123,7 @@ class PreparedCache:
         facts = [
             self._settings_key,
             self._content_hash(sample.image_path, folder=folder),
-            None if sample.mask_path is None else self._content_hash(sample.mask_path, folder=folder),
+            [self._content_hash(path, folder=folder) for path in sample.mask_paths],
             sample.laterality,
             sample.view,
             sample.spacing_mm,
