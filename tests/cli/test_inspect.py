@@ -62,7 +62,7 @@ def test_json_is_one_document_on_the_standard_output(folder: Path) -> None:
     result = runner.invoke(verb, [f"folder:{folder}", "--json"])
 
     document = json.loads(result.stdout)
-    assert document["counts"] == {"read": 1, "repaired": 2, "refused": 0}
+    assert document["counts"] == {"read": 1, "repaired": 2, "left_out": 0, "refused": 0}
     assert document["splits"]["train"] == {"images": 2, "patients": 1, "without_mass": 0}
     assert document["areas"]["px"] == [8.0] * 7
     assert [row["line"] for row in document["rows"]] == [2, 3]

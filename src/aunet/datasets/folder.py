@@ -23,7 +23,7 @@ from aunet.datasets.values import (
 )
 from aunet.errors import DatasetError, ReadError
 from aunet.io.files import read_size, resizing
-from aunet.sample import Laterality, MassProperties, Sample, Spacing, Split, View
+from aunet.sample import Laterality, MassProperties, Sample, Shape, Spacing, Split, View
 
 TABLE_NAME = "cases.csv"
 SHARED_PATIENT = (
@@ -53,6 +53,8 @@ class _Case:
     view: View | None = None
     spacing_mm: Spacing | None = None
     n_masses: int | None = None
+    size: Shape | None = None
+    """(rows, columns) that the image's header declares."""
     identity: _Identity | None = None
     """Device and inode of the image, the same for every path to one file."""
     mask_identity: _Identity | None = None
@@ -228,6 +230,7 @@ def _check_size(case: _Case, root: Path) -> None:
     except ReadError as error:
         case.problems.append(str(error))
         return
+    case.size = image
     if image == mask:
         return
     try:
@@ -280,6 +283,9 @@ def _dataset(root: Path, cases: Sequence[_Case], notes: tuple[str, ...]) -> Data
             reason="; ".join(case.problems + case.repairs),
             line=case.row.line,
             n_masses=case.n_masses,
+            image="" if case.image is None else str(case.image),
+            rows=case.size[0] if case.size else None,
+            columns=case.size[1] if case.size else None,
         )
         for case, name in zip(cases, names, strict=True)
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aunet.datasets.dataset import DataSet
-from aunet.datasets.ledger import Ledger, LedgerRow, Status
+from aunet.datasets.ledger import LedgerRow, Status
 from aunet.errors import ReadError
 from aunet.io.files import read_sample
 from aunet.sample import Laterality, Mammogram, Mask2D, Sample, Shape, View
@@ -186,7 +186,7 @@ def _completed(dataset: DataSet, findings: dict[str, _Finding]) -> Inspection:
         rows.append(row if finding is None else _joined(row, finding))
     samples = tuple(sample for sample in dataset.samples if not findings[sample.case].problems)
     facts = tuple(finding.facts for finding in findings.values() if finding.facts is not None)
-    ledger = Ledger(tuple(rows), dataset.ledger.notes)
+    ledger = replace(dataset.ledger, rows=tuple(rows))
     return Inspection(replace(dataset, samples=samples, ledger=ledger), facts)
 
 
@@ -198,4 +198,9 @@ def _joined(row: LedgerRow, finding: _Finding) -> LedgerRow:
         status = "repaired"
     repairs = [repair for repair in finding.repairs if repair not in row.reason]
     reasons = [*finding.problems, row.reason, *repairs, *finding.remarks]
-    return replace(row, status=status, reason="; ".join(reason for reason in reasons if reason))
+    joined = replace(row, status=status, reason="; ".join(reason for reason in reasons if reason))
+    if finding.facts is None:
+        return joined
+    facts = finding.facts
+    rows, columns = facts.shape
+    return replace(joined, rows=rows, columns=columns, bits_stored=facts.bits_stored, pixels_hash=facts.digest.hex())

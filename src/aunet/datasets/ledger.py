@@ -12,12 +12,16 @@ from typing import Literal, get_args
 from aunet.errors import WriteError
 from aunet.io.aside import write_text
 
-Status = Literal["read", "repaired", "refused"]
+Status = Literal["read", "repaired", "left_out", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """What became of one row of the table. It names files, never a patient."""
+    """What became of one row of the table, or of one image of a data set that has no such table.
+
+    It names files, never a patient. `left_out` is what the user's own choice leaves out (another kind of finding, masks
+    of another size by the policy `drop`); `refused` is what can't be used.
+    """
 
     case: str
     """Name of the image inside its data set; "(line 7)" where the table names none that can be used."""
@@ -28,6 +32,24 @@ class LedgerRow:
     """Line of the table, as a text editor counts: the header is line 1."""
     n_masses: int | None = None
     """Number of masses by the table; None where it says nothing."""
+    image: str = ""
+    """Path of the image below the data set's folder, "" where there is none."""
+    rows: int | None = None
+    """Height of the image as its file declares it; None where nothing was read."""
+    columns: int | None = None
+    bits_stored: int | None = None
+    pixels_hash: str = ""
+    """BLAKE2b of the image's pixels on the source grid, equal for equal images; "" where no pixel was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a data set should hold by its publication, and what was found."""
+
+    what: str
+    """What is counted, in words: "patients in the training split"."""
+    expected: int
+    found: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +59,8 @@ class Ledger:
     rows: tuple[LedgerRow, ...]
     notes: tuple[str, ...] = ()
     """What holds for the table as a whole (its delimiter, columns not used), one sentence each."""
+    expectations: tuple[Expectation, ...] = ()
+    """Counts of a published data set beside what was found; empty for one's own images."""
 
     @property
     def counts(self) -> dict[Status, int]:
@@ -53,7 +77,12 @@ class Ledger:
         Raises:
             WriteError: The folder can't be made, or not be written to.
         """
-        document = {"counts": self.counts, "notes": self.notes, "rows": [asdict(row) for row in self.rows]}
+        document = {
+            "counts": self.counts,
+            "expectations": [asdict(one) for one in self.expectations],
+            "notes": self.notes,
+            "rows": [asdict(row) for row in self.rows],
+        }
         try:
             write_text(folder / "ledger.csv", _as_csv(self.rows))
             write_text(folder / "ledger.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
