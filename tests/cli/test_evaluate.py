@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from aunet.cli import evaluate
+from aunet.datasets.split_file import FrozenSplits, write_splits
 from aunet.errors import WriteError
 from aunet.evaluation.rows import RowLog
 from aunet.models.card import ModelCard, NetworkSettings
@@ -129,3 +130,12 @@ def test_the_output_names_no_patient(checkpoint: Path, folder: Path) -> None:
 
     assert "Jane" not in result.output
     assert not any(b"Jane" in path.read_bytes() for path in (folder / "out").iterdir())
+
+
+def test_a_file_of_splits_says_which_images_are_scored(checkpoint: Path, folder: Path) -> None:
+    write_splits(folder / "splits.json", FrozenSplits({"train": ("a", "d"), "test": ("b", "c")}))
+
+    result = runner.invoke(verb, arguments(checkpoint, folder, "--splits", str(folder / "splits.json")))
+
+    assert result.exit_code == 0, result.output
+    assert "n 2 images of 2 patients; 2 with a mass" in result.stdout

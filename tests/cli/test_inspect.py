@@ -42,7 +42,7 @@ def test_a_sound_folder_is_summed_up_with_status_0(folder: Path) -> None:
     result = runner.invoke(verb, [f"folder:{folder}"])
 
     assert result.exit_code == 0
-    assert "3 rows, 3 read, 0 repaired, 0 refused; 3 images of 2 patients can be used" in result.stdout
+    assert "3 rows, 3 read, 0 repaired, 0 left out, 0 refused; 3 images of 2 patients can be used" in result.stdout
     assert "2 images, 1 patients" in result.stdout
     assert "20 x 16: 3" in result.stdout
 
@@ -104,3 +104,41 @@ def test_a_result_folder_that_is_a_file_is_refused_before_anything_is_read(folde
 
     assert result.exit_code == 2
     assert result.stdout == ""
+
+
+def test_strict_makes_a_repair_end_with_status_1(folder: Path) -> None:
+    spoil(folder, "Doe,train", "Doe,Train")
+
+    assert runner.invoke(verb, [f"folder:{folder}"]).exit_code == 0
+    assert runner.invoke(verb, [f"folder:{folder}", "--strict"]).exit_code == 1
+
+
+def test_folds_are_written_and_can_be_given_back(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    written = runner.invoke(verb, [f"folder:{folder}", "--out", str(out), "--folds", "2"])
+    fold = runner.invoke(verb, [f"folder:{folder}", "--splits", str(out / "fold-1.json"), "--json"])
+    other = runner.invoke(verb, [f"folder:{folder}", "--splits", str(out / "fold-2.json"), "--json"])
+
+    assert (written.exit_code, fold.exit_code) == (0, 0)
+    assert sorted(path.name for path in out.glob("fold-*")) == ["fold-1.json", "fold-2.json"]
+    tested = [json.loads(result.stdout)["splits"]["test"]["images"] for result in (fold, other)]
+    assert sorted(tested) == [1, 2]
+
+
+def test_folds_need_a_place_to_go(folder: Path) -> None:
+    result = runner.invoke(verb, [f"folder:{folder}", "--folds", "2"])
+
+    assert result.exit_code == 2
+    assert "give --out" in result.stderr
+
+
+def test_the_ledger_file_has_size_depth_and_hash_of_each_image(folder: Path, tmp_path: Path) -> None:
+    runner.invoke(verb, [f"folder:{folder}", "--out", str(tmp_path / "out")])
+
+    with (tmp_path / "out" / "ledger.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["image"], row["rows"], row["columns"], row["bits_stored"]) for row in rows] == [
+        (f"{name}.png", "20", "16", "16") for name in "abc"
+    ]
+    assert len({row["pixels_hash"] for row in rows}) == 3

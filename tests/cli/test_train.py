@@ -158,3 +158,19 @@ def test_wrong_usage_is_one_message_and_status_2(recipe: Path, phantoms: Path, t
     assert "did you mean 'epochs'?" in said.decode()
     assert "Traceback" not in said.decode()
     assert not (tmp_path / "run").exists()
+
+
+def test_the_splits_of_a_run_are_written_and_hold_for_the_next_one(
+    recipe: Path, phantoms: Path, tmp_path: Path
+) -> None:
+    recipe.write_text(RECIPE.replace("epochs = 4", "epochs = 1"))
+    first, other = tmp_path / "first", tmp_path / "other"
+
+    assert runner.invoke(verb, arguments(recipe, phantoms, first)).exit_code == 0
+    splits = str(first / "splits.json")
+    result = runner.invoke(verb, arguments(recipe, phantoms, other, "--splits", splits, "--set", "training.seed=7"))
+
+    assert result.exit_code == 0
+    written = [json.loads((run / "splits.json").read_text("utf-8")) for run in (first, other)]
+    assert written[0]["sides"].keys() == {"train", "validation", "test"}
+    assert written[0] == written[1]

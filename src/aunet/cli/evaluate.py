@@ -29,6 +29,9 @@ def run(
     split: Annotated[
         Literal["train", "validation", "test", "all"], typer.Option(help="Which side of the split to score.")
     ] = "test",
+    splits: Annotated[
+        Path | None, typer.Option(help="A file of splits or a fold, which holds instead of the data set's own split.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
     cache: Annotated[
@@ -50,7 +53,7 @@ def run(
         WriteError: The results can't be written there.
     """
     segmenter = Segmenter.load(weights, device=device)
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, splits=splits)
     try:
         with progress_bar("Evaluating") as on_progress:
             summary = evaluate(

@@ -14,6 +14,7 @@ from aunet.datasets.dataset import DataSet
 from aunet.datasets.inspection import ImageFacts, inspect_pixels
 from aunet.datasets.ledger import LedgerRow
 from aunet.datasets.opening import open_dataset
+from aunet.datasets.split_file import folds, write_splits
 from aunet.datasets.splits import shared_between_sides
 from aunet.datasets.summary import QUANTILES, AreaSummary, DataSummary, summarise
 
@@ -29,6 +30,15 @@ def run(
     allow_for_processing: Annotated[
         bool, typer.Option("--allow-for-processing", help="Let FOR PROCESSING images through.")
     ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit status 1 also where a row was repaired.")] = False,
+    splits: Annotated[
+        Path | None, typer.Option(help="A file of splits or a fold, which holds instead of the data set's own split.")
+    ] = None,
+    fold_count: Annotated[
+        int | None,
+        typer.Option("--folds", min=2, help="Write this many folds, by patient and size of the mass, below OUT."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
 ) -> None:
     """Say what of a data set was read, repaired and refused, and why.
 
@@ -36,9 +46,13 @@ def run(
     if a row was refused.
 
     Raises:
-        Exit: A row was refused.
+        BadParameter: Folds are asked for without --out, or with --quick.
+        Exit: A row was refused, or repaired and --strict was given.
     """
-    dataset = open_dataset(data)
+    if fold_count is not None and (out is None or quick):
+        msg = "folds are written below OUT and go by the size of the masses; give --out, and leave out --quick"
+        raise typer.BadParameter(msg, param_hint="--folds")
+    dataset = open_dataset(data, splits=splits)
     facts: tuple[ImageFacts, ...] = ()
     if not quick:
         with progress_bar("Reading images") as on_progress:
@@ -46,18 +60,22 @@ def run(
         dataset, facts = inspection.dataset, inspection.images
     if out is not None:
         dataset.ledger.write(out)
+    if out is not None and fold_count is not None:
+        sizes = {fact.case: fact.area_share for fact in facts}
+        for number, fold in enumerate(folds(dataset.samples, sizes, number=fold_count, seed=seed), start=1):
+            write_splits(out / f"fold-{number}.json", fold)
     summary = summarise(dataset, facts)
     if as_json:
         typer.echo(json.dumps(_document(data, dataset, summary, pixels_read=not quick), indent=1))
     else:
         _show(dataset, summary, out=out, quick=quick)
-    if dataset.ledger.counts["refused"]:
+    if dataset.ledger.counts["refused"] or (strict and dataset.ledger.counts["repaired"]):
         raise typer.Exit(1)
 
 
 def _remarkable(dataset: DataSet) -> list[LedgerRow]:
     """Rows with something to say, refused ones first."""
-    order = {"refused": 0, "repaired": 1, "read": 2}
+    order = {"refused": 0, "repaired": 1, "read": 2, "left_out": 3}
     return sorted((row for row in dataset.ledger.rows if row.reason), key=lambda row: order[row.status])
 
 
@@ -67,6 +85,7 @@ def _document(data: str, dataset: DataSet, summary: DataSummary, *, pixels_read:
         "pixels_read": pixels_read,
         "counts": dataset.ledger.counts,
         "notes": dataset.ledger.notes,
+        "expectations": [asdict(one) for one in dataset.ledger.expectations],
         "quantiles": QUANTILES,
         **asdict(summary),
         "rows": [asdict(row) for row in _remarkable(dataset)],
@@ -78,7 +97,8 @@ def _show(dataset: DataSet, summary: DataSummary, *, out: Path | None, quick: bo
     counts = dataset.ledger.counts
     console.print(
         f"{dataset.name}: {sum(counts.values())} rows, {counts['read']} read, {counts['repaired']} repaired, "
-        f"{counts['refused']} refused; {summary.images} images of {summary.patients} patients can be used"
+        f"{counts['left_out']} left out, {counts['refused']} refused; "
+        f"{summary.images} images of {summary.patients} patients can be used"
     )
     if shared := shared_between_sides(dataset.samples):
         console.print(f"The split can't be used: {len(shared)} of these images are of patients on more than one side.")
@@ -86,11 +106,13 @@ def _show(dataset: DataSet, summary: DataSummary, *, out: Path | None, quick: bo
         console.print("Only the table and the headers were read; leave out --quick to check the pixels.")
     for note in dataset.ledger.notes:
         console.print(f"note: {note}")
+    for one in dataset.ledger.expectations:
+        console.print(f"{one.what}: {one.found} found, {one.expected} expected")
     for name, text in _facts(summary):
         console.print(f"{name:20}  {text}")
     rows = _remarkable(dataset)
     for row in rows[:_SHOWN_AT_MOST]:
-        label = "remark" if row.status == "read" else row.status
+        label = "remark" if row.status == "read" else row.status.replace("_", " ")
         console.print(f"{label:8}  line {row.line}  {row.case}: {row.reason}")
     if len(rows) > _SHOWN_AT_MOST:
         console.print(f"... and {len(rows) - _SHOWN_AT_MOST} more rows; --out DIR writes all of them")

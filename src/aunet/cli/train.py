@@ -27,6 +27,9 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one entry of the recipe; may be repeated."),
     ] = None,
+    splits: Annotated[
+        Path | None, typer.Option(help="A file of splits or a fold, which holds instead of the data set's own split.")
+    ] = None,
     init: Annotated[Path | None, typer.Option(help="Start from the weights of this checkpoint.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run was cut off.")] = False,
     cache: Annotated[
@@ -40,14 +43,14 @@ def run(
     """Train a network from a recipe.
 
     The folder of the run gets best.safetensors and last.safetensors, metrics.csv (a row an epoch), a TensorBoard log,
-    the recipe, the ledger of the images and summary.json.
+    the recipe, the ledger of the images, splits.json (which image was on which side) and summary.json.
 
     Raises:
         Exit: Some images could not be used.
     """
     changes = [*(overrides or []), *([f"hardware.accelerator={device}"] if device else [])]
     checked = load_recipe(recipe, changes)
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, splits=splits)
     with _progress("Preparing") as on_prepared, _progress("Training") as on_progress:
         trained = train(
             checked,

@@ -5,16 +5,18 @@ from pathlib import Path
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.folder import read_folder
+from aunet.datasets.split_file import read_splits, with_splits
 from aunet.errors import DatasetError
 
 _READERS: dict[str, Callable[[Path], DataSet]] = {"folder": read_folder}
 
 
-def open_dataset(spec: str) -> DataSet:
+def open_dataset(spec: str, *, splits: Path | None = None) -> DataSet:
     """The data set that a user means.
 
     Args:
         spec: The kind of data set and where it lies, as in "folder:PATH".
+        splits: A file of splits that holds instead of the data set's own.
 
     Returns:
         Its samples and its ledger; no pixel has been read yet.
@@ -33,4 +35,6 @@ def open_dataset(spec: str) -> DataSet:
     if not path:
         msg = f"{spec!r} names no folder; expected {known}"
         raise DatasetError(msg)
-    return _READERS[kind](Path(path))
+    frozen = None if splits is None else read_splits(splits)
+    dataset = _READERS[kind](Path(path))
+    return dataset if frozen is None else with_splits(dataset, frozen)

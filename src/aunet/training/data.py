@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -138,8 +138,8 @@ def merge_ledger(ledger: Ledger, found: Sequence[LedgerRow]) -> Ledger:
             rows.append(row)
             continue
         reason = "; ".join(text for text in (row.reason, other.reason) if text)
-        rows.append(LedgerRow(row.case, other.status, reason, row.line, row.n_masses))
-    return Ledger(tuple(rows), ledger.notes)
+        rows.append(replace(row, status=other.status, reason=reason))
+    return replace(ledger, rows=tuple(rows))
 
 
 class PreparedImages(Dataset[Item]):

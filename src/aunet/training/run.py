@@ -20,6 +20,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from aunet.datasets.dataset import DataSet
+from aunet.datasets.split_file import freeze, write_splits
+from aunet.datasets.splits import samples_of
 from aunet.errors import AunetError, TrainingError
 from aunet.io.aside import write_text
 from aunet.models.card import ModelCard
@@ -38,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 RECIPE = "recipe.toml"
 SUMMARY = "summary.json"
+SPLITS = "splits.json"
 
 OnProgress = Callable[[int, int], None]
 
@@ -107,6 +110,7 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     logger.info("computing on %s", hardware.reason)
     settings = recipe.training
     sides = sides_of(dataset, validation_fraction=settings.validation_fraction, seed=settings.seed)
+    splits = freeze({"train": sides.train, "validation": sides.validation, "test": samples_of(dataset, "test")})
     cache_folder = cache or out / "cache"
     needs = _check_needs(recipe, hardware, sides, out, cache_folder)
     for need in needs.needs:
@@ -117,6 +121,7 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     identity = _identity(readable)
     state = _state_to_resume(out, identity=identity) if resume else None
     on_main(ledger.write)(out)
+    on_main(write_splits)(out / SPLITS, splits)
     on_main(write_text)(out / RECIPE, recipe.to_toml())
     logger.info("%d images to train on, %d to validate on", len(readable.train), len(readable.validation))
     if state is None or not _is_finished(state, recipe):
