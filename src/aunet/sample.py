@@ -91,3 +91,5 @@ class Sample:
     view: View | None = None
     spacing_mm: Spacing | None = None
     properties: MassProperties = MassProperties()
+    region_names: tuple[str, ...] = ()
+    """Names of the regions that count where a mask file is a list of named outlines; empty for all of them."""

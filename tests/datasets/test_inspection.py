@@ -90,7 +90,7 @@ def test_a_picture_cut_off_is_refused(tmp_path: Path) -> None:
     result = inspected(root)
 
     assert verdict(result)[0] == "refused"
-    assert "a.png" in verdict(result)[1]
+    assert "a: the picture is damaged" in verdict(result)[1]
 
 
 def test_a_grey_mask_is_repaired(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import UInt8, UInt16
 
 from aunet.errors import DicomReadError, ImageReadError, ReadError
 from aunet.io.dicom import read_dicom
-from aunet.io.files import is_dicom, read_mammogram, read_mask, read_sample, read_size
+from aunet.io.files import is_dicom, read_mammogram, read_mask, read_sample, read_size, reason_for
 from aunet.io.images import write_png
 from aunet.sample import Mask2D, Sample
 
@@ -242,3 +242,20 @@ def test_dicom_and_picture_of_the_same_film_are_the_same_image(dicom_file: Make,
     path = saved(tmp_path / "film.png", film())
 
     np.testing.assert_array_equal(read_mammogram(path).image, read_dicom(dicom_file(film())).image)
+
+
+@pytest.mark.parametrize("error", ["ReadError", "OSError"])
+def test_a_reason_names_the_case_and_not_the_file(error: str, tmp_path: Path) -> None:
+    sample = a_sample(tmp_path / "film_0123456789abcdef.png")
+    if error == "ReadError":
+        sample.image_path.write_bytes(b"no picture")
+        with pytest.raises(ReadError) as raised:
+            read_sample(sample)
+        reason = reason_for(sample, raised.value)
+    else:
+        with pytest.raises(FileNotFoundError) as missing:
+            sample.image_path.stat()
+        reason = reason_for(sample, missing.value)
+
+    assert reason.startswith("film: ")
+    assert "0123456789abcdef" not in reason

@@ -12,7 +12,7 @@ import numpy as np
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import LedgerRow, Status
 from aunet.errors import ReadError
-from aunet.io.files import read_sample
+from aunet.io.files import read_sample, reason_for
 from aunet.sample import Laterality, Mammogram, Mask2D, Sample, Shape, View
 
 # Film and detector leave the surroundings of the breast below this share of the image's range.
@@ -122,10 +122,8 @@ def _in_order(
 def _look(sample: Sample, n_masses: int | None, *, allow_for_processing: bool) -> _Finding:
     try:
         mammogram, mask = read_sample(sample, allow_for_processing=allow_for_processing)
-    except ReadError as error:
-        return _Finding(facts=None, problems=(str(error),))
-    except OSError as error:
-        return _Finding(facts=None, problems=(f"{sample.image_path}: {error.strerror or error}",))
+    except (ReadError, OSError) as error:
+        return _Finding(facts=None, problems=(reason_for(sample, error),))
     repairs = [*mammogram.notes, *mask.notes]
     remarks: list[str] = []
     problems: list[str] = []

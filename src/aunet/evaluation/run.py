@@ -154,7 +154,7 @@ def _run_key(
     for sample in samples:
         files = [_state(path) for path in (sample.image_path, *sample.mask_paths)]
         facts = [sample.case, *files, repr(sample.properties)]
-        words = [sample.laterality, sample.view, sample.spacing_mm]
+        words = [sample.laterality, sample.view, sample.spacing_mm, sample.region_names]
         images.update(json.dumps(facts + words).encode())
     return {
         "aunet": about.versions["aunet"],

@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from aunet.errors import AunetError
 from aunet.evaluation.rows import ImageRow
-from aunet.io.files import read_mask
+from aunet.io.files import read_mask, reason_for
 from aunet.metrics.detection import ImageDetections, detect, label_masses
 from aunet.metrics.scores import MaskScores, outcome_of, score_masks, worst_scores
 from aunet.models.card import ModelCard
@@ -122,8 +122,9 @@ def _read(sample: Sample, cache: PreparedCache) -> Read:
     try:
         prepared = cache.load(sample)
     except (AunetError, OSError, ValueError) as error:
-        logger.warning("%s: no prediction: %s", sample.case, error)
-        return Read(sample, None, _count_masses(sample), str(error))
+        reason = reason_for(sample, error)
+        logger.warning("%s: no prediction: %s", sample.case, reason)
+        return Read(sample, None, _count_masses(sample), reason)
     if prepared.mask.any():
         return Read(sample, prepared, int(label_masses(prepared.mask).max()))
     n_masses = _count_masses(sample)

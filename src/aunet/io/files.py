@@ -1,20 +1,41 @@
 """Mammograms, masks and samples from whatever kind of file they are in."""
 
 import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
-from aunet.errors import ImageReadError, ReadError
+from aunet.errors import DicomReadError, ImageReadError, ReadError
+from aunet.io.contours import fill_regions, is_contours, named_regions, read_regions
+from aunet.io.damage import DAMAGE
 from aunet.io.dicom import read_dicom, read_dicom_mask, read_dicom_size
+from aunet.io.dicom_elements import integer
+from aunet.io.dicom_header import check_is_one_mammogram, stated
+from aunet.io.dicom_pixels import declared_size, read_header
 from aunet.io.images import load_picture, read_picture_size
-from aunet.sample import Mammogram, Mask, Mask2D, Sample, Shape
+from aunet.io.silence import silent_libraries
+from aunet.sample import Instances, Laterality, Mammogram, Mask, Mask2D, Sample, Shape, Spacing, View
 
 _ASPECT_TOLERANCE = 0.01
 _SPACING_TOLERANCE = 0.01
 # Grey masks reach far higher.
 _MOST_LABELS = 31
+_MOST_INSTANCES = int(np.iinfo(np.uint8).max)
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFacts:
+    """What the header of a mammogram in DICOM states; nothing of the patient."""
+
+    shape: Shape
+    bits_stored: int | None
+    laterality: Laterality | None
+    view: View | None
+    spacing_mm: Spacing | None
+    notes: tuple[str, ...]
 
 
 def is_dicom(path: Path) -> bool:
@@ -58,6 +79,36 @@ def read_size(path: Path) -> Shape:
     return read_dicom_size(path) if _opens_as_dicom(path) else read_picture_size(path)
 
 
+def read_header_facts(path: Path) -> HeaderFacts:
+    """What the header of a mammogram in DICOM states; no pixel is read.
+
+    Args:
+        path: A DICOM file.
+
+    Raises:
+        DicomReadError: The file is damaged, or no mammogram.
+    """
+    try:
+        with silent_libraries():
+            header = read_header(path)
+            check_is_one_mammogram(header)
+            says = stated(header)
+            return HeaderFacts(
+                declared_size(header),
+                integer(header, "BitsStored"),
+                says.laterality,
+                says.view,
+                says.spacing_mm,
+                says.notes,
+            )
+    except DicomReadError as error:
+        msg = f"{path}: {error}"
+        raise DicomReadError(msg) from error
+    except DAMAGE:
+        msg = f"{path}: the file is damaged; get an undamaged copy of it"
+        raise DicomReadError(msg) from None  # pydicom's own error may quote values of the file
+
+
 def read_mask(path: Path) -> Mask:
     """The mask in a file, DICOM or a picture.
 
@@ -66,8 +117,12 @@ def read_mask(path: Path) -> Mask:
             maximum is mass, and a note says so.
 
     Raises:
-        ReadError: The mask numbers its masses or its tissues: nobody can tell which of the two.
+        ReadError: The mask numbers its masses or its tissues: nobody can tell which of the two. Or the file is a list
+            of outlines, which only `read_reference` can fill, since it knows the image's size.
     """
+    if _opens_as_contours(path):
+        msg = f"{path}: a list of outlines, expected pixels; outlines can be filled only together with their image"
+        raise ReadError(msg)
     notes: tuple[str, ...] = ()
     if _opens_as_dicom(path):
         pixels, highest = read_dicom_mask(path)
@@ -101,25 +156,73 @@ def read_sample(sample: Sample, *, allow_for_processing: bool = False) -> tuple[
     return mammogram, read_reference(sample, mammogram.shape)
 
 
+def reason_for(sample: Sample, error: Exception) -> str:
+    """Why a sample can't be used, in words that may be logged and written down.
+
+    Args:
+        sample: The sample.
+        error: What reading it ended with.
+
+    Returns:
+        The error's message with the case in place of the image's path: the name of a file may hold a patient's code
+        (INbreast's do), and a case never does.
+    """
+    said = f"{sample.case}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+    return said.replace(str(sample.image_path), sample.case)
+
+
 def read_reference(sample: Sample, shape: Shape) -> Mask:
     """A sample's reference mask: the union of its masses.
 
     Args:
-        sample: The row of a data set; without mask paths its mask is empty.
+        sample: The row of a data set; without mask paths its mask is empty. A mask file may be DICOM, a picture, or
+            a list of outlines in XML (told by content), of which the regions named in `region_names` count.
         shape: (rows, columns) of the mammogram, to which masks of another size are brought.
 
     Returns:
-        The mask, with the masses told apart where each has a file of its own. A file that can't be read, or a mask of
-        another shape, is a ReadError.
+        The mask, with the masses told apart where each has a file or an outline of its own. A file that can't be
+        read, a mask of another shape, or outlines that enclose nothing are a ReadError.
     """
-    masks = [_brought_to(shape, path) for path in sample.mask_paths]
-    if len(masks) == 1:
-        return masks[0]
-    instances = np.zeros(shape, dtype=np.uint8)
-    for number, mask in enumerate(masks, start=1):
-        instances[mask.pixels & (instances == 0)] = number
+    masks = [
+        _filled(shape, path, sample.region_names) if _opens_as_contours(path) else _brought_to(shape, path)
+        for path in sample.mask_paths
+    ]
+    return masks[0] if len(masks) == 1 else _joined(masks, shape)
+
+
+def _joined(masks: Sequence[Mask], shape: Shape) -> Mask:
+    """Their union, with the masses of the first mask numbered first, and a file that doesn't tell them apart one mass.
+
+    Raises:
+        ReadError: There are more masses than numbers.
+    """
+    instances: Instances = np.zeros(shape, dtype=np.uint8)
+    used = 0
+    for mask in masks:
+        numbers: Instances = mask.pixels.astype(np.uint8) if mask.instances is None else mask.instances
+        count = max(1, int(numbers.max()))
+        if used + count > _MOST_INSTANCES:
+            msg = f"more than {_MOST_INSTANCES} masses on one image; check the masks"
+            raise ReadError(msg)
+        free = mask.pixels & (instances == 0)
+        instances[free] = numbers[free] + np.uint8(used)
+        used += count
     notes = tuple(dict.fromkeys(note for mask in masks for note in mask.notes))
     return Mask(instances > 0, notes, instances)
+
+
+def _filled(shape: Shape, path: Path, names: Sequence[str]) -> Mask:
+    """What the regions of these names enclose.
+
+    Raises:
+        ReadError: They can't be read, or enclose nothing.
+    """
+    regions = named_regions(read_regions(path), names)
+    try:
+        return fill_regions(regions, shape)
+    except ReadError as error:
+        msg = f"{path}: {error}"
+        raise ReadError(msg) from error
 
 
 def _brought_to(shape: Shape, path: Path) -> Mask:
@@ -159,6 +262,21 @@ def resizing(mask: Shape, image: Shape) -> str:
         )
         raise ReadError(msg)
     return f"the mask has {mask[0]} x {mask[1]} pixels; resized to {image[0]} x {image[1]} of the mammogram"
+
+
+def _opens_as_contours(path: Path) -> bool:
+    """Whether the file holds outlines.
+
+    Raises:
+        ReadError: It can't be opened.
+    """
+    if _opens_as_dicom(path):
+        return False
+    try:
+        return is_contours(path)
+    except OSError as error:
+        msg = f"{path}: can't be opened ({error.strerror}); check path and permissions"
+        raise ReadError(msg) from error
 
 
 def _opens_as_dicom(path: Path) -> bool:

@@ -127,6 +127,7 @@ class PreparedCache:
             sample.laterality,
             sample.view,
             sample.spacing_mm,
+            sample.region_names,
         ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

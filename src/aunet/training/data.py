@@ -16,6 +16,7 @@ from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import Ledger, LedgerRow
 from aunet.datasets.splits import hold_out, samples_of
 from aunet.errors import AunetError, TrainingError
+from aunet.io.files import reason_for
 from aunet.preprocessing.augment import Augmentation, AugmentationSettings
 from aunet.preprocessing.cache import PreparedCache
 from aunet.sample import Sample
@@ -105,8 +106,9 @@ def prepare_samples(
             try:
                 notes = cache.load(sample).notes
             except (AunetError, OSError, ValueError) as error:
-                logger.warning("%s is left out: %s", sample.case, error)
-                rows.append(LedgerRow(sample.case, "refused", str(error)))
+                reason = reason_for(sample, error)
+                logger.warning("%s is left out: %s", sample.case, reason)
+                rows.append(LedgerRow(sample.case, "refused", reason))
             else:
                 readable[side].append(sample)
                 if notes:
