@@ -24,7 +24,7 @@ def run(
     weights: Annotated[
         Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint of aunet train, or a bundle of aunet export.")
     ],
-    data: Annotated[str, typer.Option(help="The data set, as folder:PATH.")],
+    data: Annotated[str, typer.Option(help="The data set: cbis-ddsm:PATH, inbreast:PATH or folder:PATH.")],
     out: Annotated[Path, typer.Option(help="Folder for per_image.csv, summary.json and report.html.")],
     split: Annotated[
         Literal["train", "validation", "test", "all"], typer.Option(help="Which side of the split to score.")

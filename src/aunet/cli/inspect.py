@@ -23,7 +23,7 @@ _SIZES_SHOWN = 5
 
 
 def run(
-    data: Annotated[str, typer.Argument(help="The data set, as in folder:PATH.")],
+    data: Annotated[str, typer.Argument(help="The data set: cbis-ddsm:PATH, inbreast:PATH or folder:PATH.")],
     out: Annotated[Path | None, typer.Option(file_okay=False, help="Folder for ledger.csv and ledger.json.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Read the table and the headers of files, no pixels.")] = False,

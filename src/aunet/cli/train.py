@@ -21,7 +21,7 @@ SOME_FAILED = 1
 
 def run(
     recipe: Annotated[Path, typer.Argument(help="A recipe (TOML file), or the name of a bundled one.")],
-    data: Annotated[str, typer.Option(help="The data set, as folder:PATH.")],
+    data: Annotated[str, typer.Option(help="The data set: cbis-ddsm:PATH, inbreast:PATH or folder:PATH.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; it must not exist yet, save with --resume.")],
     overrides: Annotated[
         list[str] | None,
