@@ -1,6 +1,6 @@
 """What a user types, taken apart."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     """What the readers were asked for."""
     calls: list[dict[str, object]] = []
 
-    def read(root: Path, **arguments: object) -> DataSet:
+    def read(root: Path, *, on_progress: Callable[[int, int], None] | None, **arguments: object) -> DataSet:
         calls.append({"root": root, **arguments})
+        if on_progress is not None:
+            on_progress(1, 2)
         return DataSet("nothing", root, (), Ledger(()))
 
     for name in ("read_folder", "read_cbis_ddsm", "read_inbreast"):
@@ -41,6 +43,16 @@ def test_kind_options_and_path(spec: str, arguments: Mapping[str, object], asked
     open_dataset(spec)
 
     assert asked == [{"root": Path("some/where"), **arguments}]
+
+
+@pytest.mark.parametrize("kind", ["folder", "cbis-ddsm", "inbreast"])
+def test_whoever_asks_is_told_how_far_it_is(kind: str, asked: list[dict[str, object]]) -> None:
+    told: list[tuple[int, int]] = []
+
+    open_dataset(f"{kind}:some/where", on_progress=lambda done, total: told.append((done, total)))
+
+    assert asked
+    assert told == [(1, 2)]
 
 
 def test_a_path_may_hold_colons_and_commas(asked: list[dict[str, object]]) -> None:

@@ -52,7 +52,8 @@ def run(
     if fold_count is not None and (out is None or quick):
         msg = "folds are written below OUT and go by the size of the masses; give --out, and leave out --quick"
         raise typer.BadParameter(msg, param_hint="--folds")
-    dataset = open_dataset(data, splits=splits)
+    with progress_bar("Reading headers") as on_progress:
+        dataset = open_dataset(data, splits=splits, on_progress=on_progress)
     facts: tuple[ImageFacts, ...] = ()
     if not quick:
         with progress_bar("Reading images") as on_progress:

@@ -7,7 +7,7 @@ from typing import get_args
 
 from aunet.datasets.cbis_ddsm import Findings, MaskPolicy, read_cbis_ddsm
 from aunet.datasets.dataset import DataSet
-from aunet.datasets.folder import read_folder
+from aunet.datasets.folder import OnProgress, read_folder
 from aunet.datasets.inbreast import read_inbreast
 from aunet.datasets.split_file import read_splits, with_splits
 from aunet.errors import DatasetError
@@ -17,24 +17,25 @@ from aunet.errors import DatasetError
 class _Kind:
     """A kind of data set."""
 
-    read: Callable[[Path, Mapping[str, str]], DataSet]
-    """From its folder and its options, every one of them given."""
+    read: Callable[[Path, Mapping[str, str], OnProgress | None], DataSet]
+    """From its folder, its options (every one of them given), and whom to tell how far it is."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The values that each option can have, the default first."""
 
 
-def _folder(root: Path, _: Mapping[str, str]) -> DataSet:
-    return read_folder(root)
+def _folder(root: Path, _: Mapping[str, str], on_progress: OnProgress | None) -> DataSet:
+    return read_folder(root, on_progress=on_progress)
 
 
-def _cbis_ddsm(root: Path, options: Mapping[str, str]) -> DataSet:
+def _cbis_ddsm(root: Path, options: Mapping[str, str], on_progress: OnProgress | None) -> DataSet:
     findings: dict[str, Findings] = {word: word for word in get_args(Findings)}
     policies: dict[str, MaskPolicy] = {word: word for word in get_args(MaskPolicy)}
-    return read_cbis_ddsm(root, findings=findings[options["findings"]], mask_policy=policies[options["masks"]])
+    chosen, policy = findings[options["findings"]], policies[options["masks"]]
+    return read_cbis_ddsm(root, findings=chosen, mask_policy=policy, on_progress=on_progress)
 
 
-def _inbreast(root: Path, options: Mapping[str, str]) -> DataSet:
-    return read_inbreast(root, only_with_mass=options["images"] == "mass")
+def _inbreast(root: Path, options: Mapping[str, str], on_progress: OnProgress | None) -> DataSet:
+    return read_inbreast(root, only_with_mass=options["images"] == "mass", on_progress=on_progress)
 
 
 _KINDS: dict[str, _Kind] = {
@@ -46,13 +47,14 @@ _KINDS: dict[str, _Kind] = {
 }
 
 
-def open_dataset(spec: str, *, splits: Path | None = None) -> DataSet:
+def open_dataset(spec: str, *, splits: Path | None = None, on_progress: OnProgress | None = None) -> DataSet:
     """The data set that a user means.
 
     Args:
         spec: The kind of data set, its options, and where it lies: "folder:PATH", "inbreast:PATH",
             "cbis-ddsm,findings=both,masks=strict:PATH".
         splits: A file of splits that holds instead of the data set's own.
+        on_progress: Called with the number of images whose headers were read, and their total.
 
     Returns:
         Its samples and its ledger; no pixel has been read yet, save where headers can't tell an image from its mask.
@@ -75,7 +77,7 @@ def open_dataset(spec: str, *, splits: Path | None = None) -> DataSet:
     kind = _KINDS[name]
     options = _chosen(name, kind.options, settings)
     frozen = None if splits is None else read_splits(splits)
-    dataset = kind.read(Path(path), options)
+    dataset = kind.read(Path(path), options, on_progress)
     return dataset if frozen is None else with_splits(dataset, frozen)
 
 
