@@ -4,8 +4,9 @@ PLAIN ?= .venv-plain
 BIN := $(VENV)/bin
 OUT ?= demo
 DEPENDENCIES := pyproject.toml constraints.txt scripts/make_environment.sh
-# One thread a process, since the tests run in as many processes as there are cores.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup
+# One thread a process, since the tests run in as many processes as there are cores; each file in one of them, since its
+# fixtures would be made in every process else, the demo's among them.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 .PHONY: demo test check unit docs clean
 

@@ -14,9 +14,6 @@ from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import save_checkpoint
 from aunet.models.factory import build_network
 
-# One process: PyTorch's exporter takes seconds to start.
-pytestmark = pytest.mark.xdist_group("export")
-
 
 @pytest.fixture
 def checkpoint(plain_card: ModelCard, tmp_path: Path) -> Path:

@@ -15,8 +15,7 @@ AUNET = Path(sys.executable).with_name("aunet")
 # processor, 0.630 (0.532 to 0.725) with two threads on another. The floor is the lower end of the first interval.
 DSC_FLOOR = 0.48
 
-# One group: several processes that test would each run the demo for themselves.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 
 def run_demo(out: Path) -> subprocess.CompletedProcess[str]:

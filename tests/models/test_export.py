@@ -26,10 +26,6 @@ def write_checkpoint(path: Path, card: ModelCard) -> None:
     save_checkpoint(path, network, card)
 
 
-# One process: PyTorch's exporter takes seconds to start.
-pytestmark = pytest.mark.xdist_group("export")
-
-
 @pytest.fixture(scope="module")
 def exported(plain_card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCard, Parity, Path]:
     folder = tmp_path_factory.mktemp("export")

@@ -19,9 +19,6 @@ from aunet.models.export import export_onnx
 from aunet.models.factory import build_network
 from aunet.models.parity import PARITY_KEY
 
-# One process: PyTorch's exporter takes seconds to start.
-pytestmark = pytest.mark.xdist_group("export")
-
 
 @pytest.fixture(scope="module")
 def written(plain_card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> Path:
