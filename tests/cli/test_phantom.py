@@ -36,6 +36,7 @@ def test_json_is_the_only_thing_on_the_standard_output(tmp_path: Path) -> None:
         ("--acquisition", "dream", 'unknown acquisition "dream"; expected one of film, detector, mixed'),
         ("--patients", "0", "patients is 0; expected 1 to 99999"),
         ("--rows", "10", "rows is 10; expected 64 to 8192"),
+        ("--naming", "nbia", "the layout folder does not have it"),
     ],
 )
 def test_wrong_usage_ends_with_status_2_and_names_what_is_known(
@@ -53,4 +54,33 @@ def test_wrong_usage_ends_with_status_2_and_names_what_is_known(
 
     assert exit_info.value.code == 2
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("layout", "table"), [("cbis-ddsm", "mass_case_description_test_set.csv"), ("inbreast", "INbreast.csv")]
+)
+def test_the_layouts_of_real_data_sets_are_written(layout: str, table: str, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+
+    result = runner.invoke(app, ["phantom", str(out), "--layout", layout, "--patients", "2", "--rows", "64"])
+
+    assert result.exit_code == 0, result.output
+    assert (out / table).exists()
+    assert f"aunet inspect {layout}:{out}" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("layout", "option", "value"),
+    [
+        ("cbis-ddsm", "--acquisition", "film"),
+        ("cbis-ddsm", "--normal-fraction", "0.5"),
+        ("inbreast", "--naming", "uid"),
+        ("inbreast", "--acquisition", "detector"),
+    ],
+)
+def test_an_option_that_a_layout_does_not_have_is_refused(layout: str, option: str, value: str, tmp_path: Path) -> None:
+    result = runner.invoke(app, ["phantom", str(tmp_path / "set"), "--layout", layout, option, value])
+
+    assert result.exit_code == 2
     assert not (tmp_path / "set").exists()

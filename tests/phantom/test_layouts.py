@@ -187,8 +187,8 @@ def test_the_settings_stand_in_the_folder(tmp_path: Path) -> None:
 
 
 def test_an_unknown_layout_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match='unknown layout "inbreast"; the known layouts are: folder'):
-        check_layout("inbreast")
+    with pytest.raises(ValueError, match='unknown layout "dream"; the known layouts are: folder, cbis'):
+        check_layout("dream")
 
 
 @pytest.mark.parametrize(

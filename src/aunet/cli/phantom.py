@@ -7,24 +7,54 @@ from typing import Annotated
 import typer
 
 from aunet.cli.progress import progress_bar
+from aunet.phantom.cbis_ddsm_layout import naming_of, write_cbis_ddsm
+from aunet.phantom.inbreast_layout import write_inbreast
 from aunet.phantom.layouts import acquisition_named, check_layout, write_folder
+
+# What an option of this verb means to each layout.
+_OPTIONS = {
+    "folder": {"--acquisition", "--normal-fraction"},
+    "cbis-ddsm": {"--naming"},
+    "inbreast": {"--normal-fraction"},
+}
 
 
 def run(
     out: Annotated[Path, typer.Argument(help="Folder to write into; the same command goes on where it was cut off.")],
-    layout: Annotated[str, typer.Option(help="How the files are laid out: folder.")] = "folder",
+    layout: Annotated[str, typer.Option(help="How the files are laid out: folder, cbis-ddsm or inbreast.")] = "folder",
     patients: Annotated[int, typer.Option(help="Number of patients; most have two images.")] = 10,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
     rows: Annotated[int, typer.Option(help="Height of the images in pixels.")] = 1024,
     acquisition: Annotated[
-        str, typer.Option(help="film (16 bit, borders and letters), detector (12 bit) or mixed.")
-    ] = "mixed",
+        str | None,
+        typer.Option(
+            help="Of the layout folder: film (16 bit, borders and letters), detector (12 bit) or mixed (the default)."
+        ),
+    ] = None,
+    naming: Annotated[
+        str | None,
+        typer.Option(help="Folders of the layout cbis-ddsm: uid as in its tables (the default), or nbia by date."),
+    ] = None,
     normal_fraction: Annotated[float, typer.Option(help="Part of the breasts without a mass.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
-    """Write synthetic mammograms with their masks."""
+    """Write synthetic mammograms with their masks.
+
+    The layouts cbis-ddsm (films) and inbreast (detector images) are the trees, tables and headers of those data sets.
+
+    Raises:
+        BadParameter: An option is given that the layout does not have.
+    """
     check_layout(layout)
-    known = acquisition_named(acquisition)
+    given = {
+        "--acquisition": acquisition is not None,
+        "--naming": naming is not None,
+        "--normal-fraction": normal_fraction > 0,
+    }
+    for option, is_given in given.items():
+        if is_given and option not in _OPTIONS[layout]:
+            msg = f"the layout {layout} does not have it; leave it out"
+            raise typer.BadParameter(msg, param_hint=option)
     with progress_bar("Drawing phantoms") as on_progress:
         images = 0
 
@@ -33,16 +63,24 @@ def run(
             images = total
             on_progress(done, total)
 
-        folder = write_folder(
-            out,
-            patients=patients,
-            seed=seed,
-            rows=rows,
-            acquisition=known,
-            normal_fraction=normal_fraction,
-            on_progress=count,
-        )
+        if layout == "cbis-ddsm":
+            named = naming_of(naming or "uid")
+            write_cbis_ddsm(out, patients=patients, seed=seed, rows=rows, naming=named, on_progress=count)
+        elif layout == "inbreast":
+            write_inbreast(
+                out, patients=patients, seed=seed, rows=rows, normal_fraction=normal_fraction, on_progress=count
+            )
+        else:
+            write_folder(
+                out,
+                patients=patients,
+                seed=seed,
+                rows=rows,
+                acquisition=acquisition_named(acquisition or "mixed"),
+                normal_fraction=normal_fraction,
+                on_progress=count,
+            )
     if as_json:
-        typer.echo(json.dumps({"folder": str(folder), "patients": patients, "images": images, "seed": seed}))
+        typer.echo(json.dumps({"folder": str(out), "patients": patients, "images": images, "seed": seed}))
     else:
-        typer.echo(f"{images} images of {patients} patients in {folder}; go on with: aunet inspect folder:{folder}")
+        typer.echo(f"{images} images of {patients} patients in {out}; go on with: aunet inspect {layout}:{out}")

@@ -23,11 +23,11 @@ from aunet.phantom.distribution import (
     draw_mass_counts,
     draw_views,
 )
-from aunet.phantom.mammogram import Case, check_rows, draw_case, view_of
+from aunet.phantom.mammogram import Case, Phantom, check_rows, draw_case, view_of
 from aunet.sample import Laterality, Split, View
 
 DataSetAcquisition = Literal["film", "detector", "mixed"]
-LAYOUTS = ("folder",)
+LAYOUTS = ("folder", "cbis-ddsm", "inbreast")
 TABLE_NAME = "cases.csv"
 SETTINGS_NAME = "phantom.json"
 # Phantoms of another number are other images: raise it whenever the same seed gives other pixels.
@@ -140,7 +140,7 @@ def write_folder(
         "normal_fraction": normal_fraction,
     }
     try:
-        _claim(out, settings=settings)
+        claim(out, settings=settings)
         for done, image in enumerate(images):
             if on_progress is not None:
                 on_progress(done, len(images))
@@ -211,8 +211,12 @@ def _plan_patient(
     return images
 
 
-def _claim(out: Path, *, settings: dict[str, int | float | str]) -> None:
+def claim(out: Path, *, settings: dict[str, int | float | str]) -> None:
     """Note in the folder what it is made with; refuse a folder made with something else.
+
+    Args:
+        out: The folder.
+        settings: All that its images depend on.
 
     Raises:
         DatasetError: The folder holds something else.
@@ -240,15 +244,7 @@ def _write_image(out: Path, planned: PlannedImage, *, rows: int) -> None:
     # Every file is written aside and renamed, the image last: where it is, its mask is, and both are whole.
     if image_path.exists() and (not planned.mask or mask_path.exists()):
         return
-    phantom = view_of(
-        np.random.default_rng(planned.seed),
-        planned.case,
-        rows=rows,
-        view=planned.view,
-        laterality=planned.laterality,
-        acquisition=planned.acquisition,
-        number_of_masses=planned.number_of_masses,
-    )
+    phantom = draw(planned, rows=rows)
     if planned.mask:
         mask_path.parent.mkdir(parents=True, exist_ok=True)
         write_png(mask_path, np.where(phantom.mask, np.uint8(255), np.uint8(0)))
@@ -260,15 +256,37 @@ def _write_image(out: Path, planned: PlannedImage, *, rows: int) -> None:
         spacing_mm=phantom.spacing_mm,
         sop_class="secondary capture" if planned.acquisition == "film" else "MG presentation",
         patient_id=planned.patient_id,
-        study_instance_uid=_uid("study", planned.seed[:2], rows),
-        series_instance_uid=_uid("series", planned.seed, rows),
-        sop_instance_uid=_uid("image", (*planned.seed, planned.acquisition == "film"), rows),
+        study_instance_uid=unique_id("study", planned.seed[:2], rows),
+        series_instance_uid=unique_id("series", planned.seed, rows),
+        sop_instance_uid=unique_id("image", (*planned.seed, planned.acquisition == "film"), rows),
     )
     write_mammogram(image_path, phantom.image, header)
 
 
-def _uid(level: str, seed: tuple[int, ...], rows: int) -> str:
-    """A DICOM unique identifier that depends on nothing but the phantom's settings."""
+def draw(planned: PlannedImage, *, rows: int) -> Phantom:
+    """The image, drawn. Rows out of their range are a ValueError."""
+    return view_of(
+        np.random.default_rng(planned.seed),
+        planned.case,
+        rows=rows,
+        view=planned.view,
+        laterality=planned.laterality,
+        acquisition=planned.acquisition,
+        number_of_masses=planned.number_of_masses,
+    )
+
+
+def unique_id(level: str, seed: tuple[int, ...], rows: int) -> str:
+    """A DICOM unique identifier that depends on nothing but the phantom's settings.
+
+    Args:
+        level: What is identified: "study", "series", "image" or another word.
+        seed: The image's, or the part of it that identifies the study.
+        rows: Height of the images.
+
+    Returns:
+        An identifier below 2.25.
+    """
     digest = hashlib.sha256(f"aunet phantom {MODEL_VERSION} {level} {seed} {rows}".encode()).digest()
     # Below 2.25 the identifier is a UUID as one decimal number (PS3.5, B.2); version and variant bits as in RFC 9562.
     number = int.from_bytes(digest[:16])

@@ -1,0 +1,173 @@
+"""Phantoms in the trees of real data sets: what the readers return is what was drawn."""
+
+import csv
+import plistlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from matplotlib.path import Path as Polygon
+
+from aunet.datasets.opening import open_dataset
+from aunet.errors import DatasetError
+from aunet.io.files import read_sample
+from aunet.phantom.cbis_ddsm_layout import Naming, naming_of, write_cbis_ddsm
+from aunet.phantom.inbreast_layout import outlines_of, write_inbreast
+from aunet.phantom.layouts import PlannedImage, draw, plan
+from aunet.sample import Mask2D, Sample
+
+ROWS = 192
+PATIENTS = 9
+# With this seed an image has three masses.
+SEED = 15
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def planned_of(sample: Sample, planned: tuple[PlannedImage, ...]) -> PlannedImage:
+    """The plan of a sample: CBIS-DDSM's names hold the patient's number, INbreast's numbers of images do."""
+    named = sample.patient_id.removeprefix("P_")
+    number = int(named) if named.isdigit() and len(named) == 5 else (int(sample.case) - 20_000_000) // 10
+    (found,) = (
+        one for one in planned if (one.patient, one.laterality, one.view) == (number, sample.laterality, sample.view)
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def films() -> tuple[PlannedImage, ...]:
+    return plan(patients=PATIENTS, seed=SEED, acquisition="film")
+
+
+@pytest.mark.parametrize("naming", ["uid", "nbia"])
+def test_cbis_ddsm_is_read_as_it_was_drawn(naming: Naming, films: tuple[PlannedImage, ...], tmp_path: Path) -> None:
+    write_cbis_ddsm(tmp_path, patients=PATIENTS, seed=SEED, rows=ROWS, naming=naming)
+
+    dataset = open_dataset(f"cbis-ddsm:{tmp_path}")
+
+    assert dataset.ledger.counts == {"read": len(films), "repaired": 0, "left_out": 0, "refused": 0}
+    assert max(len(sample.mask_paths) for sample in dataset.samples) > 1
+    for sample in dataset.samples:
+        image = planned_of(sample, films)
+        drawn = draw(image, rows=ROWS)
+        mammogram, mask = read_sample(sample)
+        assert np.array_equal(mammogram.image, drawn.image)
+        assert np.array_equal(mask.pixels, drawn.mask)
+        if mask.instances is not None:
+            assert np.array_equal(mask.instances, drawn.instances)
+        assert (sample.split, sample.properties) == (image.split, drawn.properties)
+
+
+def test_inbreast_is_read_as_it_was_drawn(tmp_path: Path) -> None:
+    write_inbreast(tmp_path, patients=PATIENTS, seed=SEED, rows=ROWS, normal_fraction=0.3)
+    planned = plan(patients=PATIENTS, seed=SEED, acquisition="detector", normal_fraction=0.3)
+
+    dataset = open_dataset(f"inbreast,images=all:{tmp_path}")
+    with_mass = open_dataset(f"inbreast:{tmp_path}")
+
+    assert dataset.ledger.counts == {"read": len(planned), "repaired": 0, "left_out": 0, "refused": 0}
+    assert len(with_mass.samples) == sum(one.number_of_masses > 0 for one in planned) < len(planned)
+    patients: dict[str, set[int]] = {}
+    for sample in dataset.samples:
+        image = planned_of(sample, planned)
+        drawn = draw(image, rows=ROWS)
+        mammogram, mask = read_sample(sample)
+        assert np.array_equal(mammogram.image, drawn.image)
+        assert np.array_equal(mask.pixels, drawn.mask)
+        assert mammogram.spacing_mm == pytest.approx(drawn.spacing_mm, rel=1e-6)
+        patients.setdefault(sample.patient_id, set()).add(image.patient)
+    assert all(len(numbers) == 1 for numbers in patients.values())
+    assert len(patients) == PATIENTS
+
+
+def test_another_library_fills_the_outlines_to_the_same_masks(tmp_path: Path) -> None:
+    write_inbreast(tmp_path, patients=3, seed=SEED, rows=ROWS)
+    rows, columns = np.mgrid[:ROWS, : pydicom.dcmread(next(tmp_path.glob("AllDICOMs/*.dcm"))).Columns]
+    for image in plan(patients=3, seed=SEED, acquisition="detector"):
+        drawn = draw(image, rows=ROWS)
+        side_and_view = 2 * "LR".index(image.laterality) + ("CC", "MLO").index(image.view)
+        path = tmp_path / "AllXML" / f"{20_000_000 + 10 * image.patient + side_and_view}.xml"
+        regions = plistlib.loads(path.read_bytes())["Images"][0]["ROIs"]
+        shape = drawn.mask.shape
+        rows, columns = np.mgrid[: shape[0], : shape[1]]
+        filled = np.zeros(shape, dtype=np.bool_)
+        for region in regions:
+            points = [tuple(map(float, point.strip("()").split(","))) for point in region["Point_px"]]
+            inside = Polygon([*points, points[0]]).contains_points(np.column_stack([columns.ravel(), rows.ravel()]))
+            filled |= inside.reshape(shape)
+        assert np.array_equal(filled, drawn.mask)
+
+
+def test_the_tables_of_cbis_ddsm_name_the_files_and_end_mask_paths_in_a_line_break(tmp_path: Path) -> None:
+    write_cbis_ddsm(tmp_path, patients=PATIENTS, seed=SEED, rows=ROWS)
+
+    named: list[str] = []
+    for side in ("train", "test"):
+        with (tmp_path / f"mass_case_description_{side}_set.csv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                assert row["ROI mask file path"].endswith("\n")
+                named += [row[f"{what} file path"].strip() for what in ("image", "cropped image", "ROI mask")]
+    on_disk = {str(path.relative_to(tmp_path / "CBIS-DDSM")) for path in tmp_path.rglob("*.dcm")}
+    assert set(named) == on_disk
+
+
+def test_the_patient_of_a_cbis_ddsm_file_is_its_case(tmp_path: Path) -> None:
+    write_cbis_ddsm(tmp_path, patients=1, seed=SEED, rows=ROWS)
+
+    for path in tmp_path.rglob("*.dcm"):
+        assert pydicom.dcmread(path, stop_before_pixels=True).PatientID == path.relative_to(tmp_path).parts[1]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda out, patients: write_cbis_ddsm(out, patients=patients, seed=1, rows=64),
+        lambda out, patients: write_inbreast(out, patients=patients, seed=1, rows=64),
+    ],
+)
+def test_a_second_call_adds_what_is_missing_and_the_bytes_are_the_same(
+    write: Callable[[Path, int], Path], tmp_path: Path
+) -> None:
+    write(tmp_path / "grown", 2)
+    next((tmp_path / "grown").rglob("*.dcm")).unlink()
+
+    write(tmp_path / "grown", 4)
+
+    assert content(tmp_path / "grown") == content(write(tmp_path / "fresh", 4))
+
+
+def test_another_layout_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    write_cbis_ddsm(tmp_path, patients=1, seed=1, rows=64)
+
+    with pytest.raises(DatasetError, match="name another folder"):
+        write_inbreast(tmp_path, patients=1, seed=1, rows=64)
+    with pytest.raises(DatasetError, match="name another folder"):
+        write_cbis_ddsm(tmp_path, patients=1, seed=1, rows=64, naming="nbia")
+
+
+def test_an_unknown_naming_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match='unknown naming "dream"; expected one of uid, nbia'):
+        naming_of("dream")
+
+
+def test_an_outline_runs_between_the_pixels() -> None:
+    """By hand: one pixel gets the four points halfway to its neighbours."""
+    mask: Mask2D = np.zeros((3, 4), dtype=np.bool_)
+    mask[1, 2] = True
+
+    (outline,) = outlines_of(mask)
+
+    assert {tuple(point) for point in outline.tolist()} == {(0.5, 2.0), (1.0, 1.5), (1.5, 2.0), (1.0, 2.5)}
+
+
+def test_each_part_has_an_outline_and_a_hole_has_none() -> None:
+    mask: Mask2D = np.zeros((9, 16), dtype=np.bool_)
+    mask[1:8, 1:8] = True
+    mask[3:6, 3:6] = False
+    mask[2:5, 11:16] = True
+
+    assert len(outlines_of(mask)) == 2
