@@ -191,8 +191,7 @@ def _read_sheet(folder: Path, notes: list[str]) -> Mapping[str, bool]:
     except ImportError:
         notes.append(f"{_SHEET} is not compared: no reader for it; install xlrd to have it compared with {_OUTLINES}")
         return {}
-    # pandas passes on whatever its reader raises; xlrd's own error is no more than an Exception.
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  (pandas passes on what its reader raises; xlrd's error is a plain Exception)
         notes.append(f"{_SHEET} can't be read and is not compared; take it from the release again")
         return {}
     columns = {" ".join(str(name).lower().split()): name for name in sheet.columns}
