@@ -106,7 +106,10 @@ def read_case_table(path: Path, table: TableName) -> tuple[tuple[Finding, ...], 
         msg = f"{path}, line 1: the columns {', '.join(twice)} stand there more than once; download the table again"
         raise DatasetError(msg)
     findings = tuple(_finding(table, line, cells, header) for line, cells in lines[1:])
-    return findings, tuple(_remarks(table, lines[1:], header))
+    remarks = _remarks(table, lines[1:], header)
+    if "left_or_right_breast" in (name.strip().lower() for name in lines[0][1]):
+        remarks.append(f"{table.file_name}: the columns' names are written with underscores; read as blanks")
+    return findings, tuple(remarks)
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 
 from aunet.datasets.dataset import DataSet
@@ -43,6 +44,7 @@ class _Case:
     repairs: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     laterality: Laterality | None = None
     view: View | None = None
     date: str = ""
@@ -276,10 +278,19 @@ def _look_at_outlines(case: _Case, found: Sequence[Path]) -> None:
 
 def _count_masses(case: _Case, outline: Path) -> None:
     try:
-        masses = named_regions(read_regions(outline), MASS_NAMES)
+        regions = read_regions(outline)
+        masses = named_regions(regions, MASS_NAMES)
         case.n_masses = len(masses)
+        if len(masses) < len(regions):
+            case.remarks.append(
+                f"{len(regions) - len(masses)} of {len(regions)} outlines are of other findings; not used"
+            )
         if masses and case.facts is not None:
-            case.repairs += fill_regions(masses, case.facts.shape).notes
+            filled = fill_regions(masses, case.facts.shape)
+            case.repairs += filled.notes
+            if filled.instances is not None:
+                # A mark of one or two points may be named Mass too, and is none.
+                case.n_masses = len(np.unique(filled.instances[filled.pixels]))
     except ReadError as error:
         case.problems.append(str(error).replace(str(outline), printable(f"{outline.parent.name}/{outline.name}")))
 
@@ -312,7 +323,7 @@ def _ledger_row(case: _Case) -> LedgerRow:
     return LedgerRow(
         case=case.name,
         status=status,
-        reason="; ".join(case.left_out + case.problems + case.repairs),
+        reason="; ".join(case.left_out + case.problems + case.repairs + case.remarks),
         line=case.line,
         n_masses=case.n_masses,
         image="" if case.image is None else case.image.masked_name,
