@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -13,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from aunet.datasets.dataset import DataSet
-from aunet.datasets.folder import OnProgress
 from aunet.datasets.inbreast_tree import VIEWS, Files, ImageFile, entries, find, look_at, printable
 from aunet.datasets.ledger import Expectation, Ledger, LedgerRow, Status
+from aunet.datasets.side_by_side import OnProgress, look_at_each
 from aunet.errors import DatasetError, ReadError
 from aunet.io.contours import fill_regions, named_regions, read_regions
 from aunet.io.files import HeaderFacts, read_header_facts
@@ -30,7 +29,6 @@ _TABLE, _SHEET, _DICOMS, _OUTLINES = "INbreast.csv", "INbreast.xls", "AllDICOMs"
 _COLUMNS = ("laterality", "view", "acquisition date", "file name", "acr", "bi-rads")
 _NUMBER = re.compile(r"([0-9]{1,12})(?:\.0+)?")
 _NO_FINDING = "1"
-_READERS = 4
 _IMAGES, _CASES, _IMAGES_WITH_MASS, _MASSES = 410, 115, 107, 116
 
 
@@ -89,11 +87,7 @@ def read_inbreast(root: Path, *, only_with_mass: bool = True, on_progress: OnPro
     marked = _read_sheet(table.parent, notes)
     cases += _without_row(cases, files)
     known = [case for case in cases if case.is_known]
-    with ThreadPoolExecutor(_READERS) as pool:
-        looked = pool.map(lambda case: _look(case, files, marked, only_with_mass=only_with_mass), known)
-        for done, _ in enumerate(looked, start=1):
-            if on_progress is not None:
-                on_progress(done, len(known))
+    look_at_each(lambda case: _look(case, files, marked, only_with_mass=only_with_mass), known, on_progress)
     samples = tuple(_sample(case) for case in cases if case.is_known and not case.problems and not case.left_out)
     ledger = Ledger(tuple(_ledger_row(case) for case in cases), tuple(notes), _expectations(known))
     return DataSet(root.resolve().name, root, samples, ledger)
