@@ -10,7 +10,7 @@ from aunet.datasets.cbis_ddsm_tables import TABLES, Finding, Kind, Side, TableNa
 from aunet.datasets.cbis_ddsm_tree import FoundFile, Tree, look_at
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.folder import SHARED_PATIENT
-from aunet.datasets.ledger import Expectation, Ledger, LedgerRow, Status
+from aunet.datasets.ledger import Expectation, Ledger, LedgerRow, Status, printable
 from aunet.datasets.side_by_side import OnProgress, look_at_each
 from aunet.datasets.splits import shared_between_sides
 from aunet.errors import DatasetError, ReadError
@@ -287,7 +287,7 @@ def _dataset(
     for case in cases:
         if case.name in shared:
             case.problems.append(SHARED_PATIENT)
-    ledger = Ledger(tuple(_ledger_row(case) for case in cases), tuple(_printable(note) for note in notes), expectations)
+    ledger = Ledger(tuple(_ledger_row(case) for case in cases), tuple(printable(note) for note in notes), expectations)
     return DataSet(root.resolve().name, root, samples, ledger)
 
 
@@ -303,18 +303,13 @@ def _ledger_row(case: _Case) -> LedgerRow:
     return LedgerRow(
         case=case.name,
         status=status,
-        reason=_printable("; ".join(case.left_out + case.problems + case.repairs)),
+        reason=printable("; ".join(case.left_out + case.problems + case.repairs)),
         line=case.first.line,
         n_masses=len(case.findings) if is_mass else None,
-        image="" if case.image is None else _printable(str(case.image.file.path)),
+        image="" if case.image is None else printable(str(case.image.file.path)),
         rows=None if case.image is None else case.image.shape[0],
         columns=None if case.image is None else case.image.shape[1],
     )
-
-
-def _printable(text: str) -> str:
-    """The name of a file may be any bytes; a ledger is text."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _sample(case: _Case, image: Sized, root: Path) -> Sample:

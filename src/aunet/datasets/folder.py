@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeVar
 
 from aunet.datasets.dataset import DataSet
-from aunet.datasets.ledger import Ledger, LedgerRow
+from aunet.datasets.ledger import Ledger, LedgerRow, printable
 from aunet.datasets.side_by_side import OnProgress, look_at_each
 from aunet.datasets.splits import shared_between_sides
 from aunet.datasets.table import TableRow, read_table
@@ -247,9 +247,7 @@ def _not_in_table(cases: Sequence[_Case], root: Path) -> tuple[str, ...]:
             )
     if not forgotten:
         return ()
-    # The name of a file may be any bytes; a ledger is text.
-    example = forgotten[0].encode("utf-8", "backslashreplace").decode("utf-8")
-    return (f"{len(forgotten)} files beside the named ones stand in no row, {example} for one",)
+    return (f"{len(forgotten)} files beside the named ones stand in no row, {printable(forgotten[0])} for one",)
 
 
 def _patients_alike(cases: Sequence[_Case]) -> tuple[str, ...]:

@@ -1,7 +1,5 @@
 """INbreast as it was published: its table, its DICOM files, its outlines, and what has to be repaired or refused."""
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from aunet.datasets.dataset import DataSet
-from aunet.datasets.inbreast_tree import VIEWS, Files, ImageFile, entries, find, look_at, printable
-from aunet.datasets.ledger import Expectation, Ledger, LedgerRow, Status
+from aunet.datasets.inbreast_tree import VIEWS, Files, ImageFile, entries, find, look_at
+from aunet.datasets.ledger import Expectation, Ledger, LedgerRow, Status, printable
+from aunet.datasets.released_table import read_lines
 from aunet.datasets.side_by_side import OnProgress, look_at_each
 from aunet.errors import DatasetError, ReadError
 from aunet.io.contours import fill_regions, named_regions, read_regions
@@ -99,22 +98,8 @@ def _read_table(path: Path) -> list[_Case]:
     Raises:
         DatasetError: The table as a whole can't be used.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        msg = f"{path} can't be read: {error.strerror}; check its permissions"
-        raise DatasetError(msg) from error
-    except UnicodeDecodeError as error:
-        msg = f"{path} is not UTF-8 text (byte {error.start}); take it from the release again"
-        raise DatasetError(msg) from error
     # The release has semicolons; a spreadsheet that saved it again may have written commas.
-    delimiter = ";" if ";" in text.partition("\n")[0] else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        lines = [(reader.line_num, cells) for cells in reader if cells]
-    except csv.Error as error:
-        msg = f"{path}, line {reader.line_num}: {error}; take the table from the release again"
-        raise DatasetError(msg) from error
+    lines = read_lines(path, delimiters=";,", remedy="take the table from the release again")
     header = [" ".join(cell.lower().split()) for cell in lines[0][1]] if lines else []
     wrong = [name for name in _COLUMNS if header.count(name) != 1]
     if wrong or len(lines) < 2:
