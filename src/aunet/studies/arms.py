@@ -72,7 +72,9 @@ class Study:
 
     @property
     def data(self) -> tuple[str, ...]:
-        """Names of the data sets, in the order in which they are first needed."""
+        """Names of the data sets, in the order in which they are first needed; none where networks are only counted."""
+        if self.kind == "complexity":
+            return ()
         needed = [one.data for entry in self.entries for one in (*_ancestors(entry), entry)]
         return tuple(dict.fromkeys(needed))
 

@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from aunet.evaluation.rows import ImageRow
 from aunet.evaluation.tables import Table
 from aunet.metrics.scores import Metric
 from aunet.studies.published import AUNET_FIRST_PLACES, FIRST_PLACES
@@ -32,16 +31,17 @@ PROPERTY_TITLES = {
 }
 METRICS_COMPARED: tuple[Metric, ...] = ("dsc", "sensitivity", "area_difference", "hau_rowwise")
 _LESS_IS_BETTER = frozenset({"area_difference", "hau_rowwise"})
-_SAME_AS = {"BENIGN_WITHOUT_CALLBACK": "BENIGN"}
+_SAME_AS = {"BENIGN_WITHOUT_CALLBACK": "BENIGN", "4A": "4", "4B": "4", "4C": "4"}
 
 HOW_COUNTED = (
     "The paper names the numbers of categories (5 subtleties, 4 BI-RADS, 5 shapes, 5 margins, 2 pathologies), not the "
-    "categories. Taken here: subtlety 1 to 5; BI-RADS 2 to 5 (0 is an unfinished assessment, 1 has hardly an image); the "
-    "five commonest shapes; the five margins; and benign (with or without callback) and malignant. An image counts in "
-    "every category that one of its masses is described by: descriptions of several masses, and compound ones such as "
-    "IRREGULAR-ARCHITECTURAL_DISTORTION, are taken apart. So an image may count in two categories of a property, and one "
-    "with none of these values counts in none. Networks with the same mean at the top are all first, so that first "
-    "places may add up to more than the cases; a case without an image has no first place. HAU is the row-wise reading."
+    "categories. Taken here: subtlety 1 to 5; BI-RADS 2 to 5 (0 is an unfinished assessment, 1 has hardly an image); "
+    "the five commonest shapes; the five margins; and benign (with or without callback) and malignant. An image counts "
+    "in every category that one of its masses is described by: descriptions of several masses, and compound ones such "
+    "as IRREGULAR-ARCHITECTURAL_DISTORTION, are taken apart. So an image may count in two categories of a property, "
+    "and one with none of these values counts in none. Networks with the same mean at the top are all first, so that "
+    "first places may add up to more than the cases; a case without an image has no first place. HAU is by the "
+    "row-wise reading."
 )
 
 
@@ -122,18 +122,16 @@ def first_places_table(cases: Sequence[Case]) -> Table:
     return Table(title, columns, tuple(rows))
 
 
-def values_of(row: ImageRow, attribute: str) -> frozenset[str]:
+def values_in(written: str) -> frozenset[str]:
     """The values by which the masses of an image are described.
 
     Args:
-        row: An image.
-        attribute: Name of a property.
+        written: A property as the data set's table has it.
 
     Returns:
         Every value, those of several masses (`;`) and of compound descriptions (`-`) taken apart.
     """
-    written = re.split(r"[;-]", getattr(row.properties, attribute))
-    cleaned = {part.strip().upper().replace(" ", "_") for part in written} - {""}
+    cleaned = {part.strip().upper().replace(" ", "_") for part in re.split(r"[;-]", written)} - {"", "NAN"}
     return frozenset(_SAME_AS.get(value, value) for value in cleaned)
 
 
@@ -141,7 +139,11 @@ def _case(entries: Sequence[EntryRuns], attribute: str, value: str, metric: Metr
     means, images = {}, 0
     for entry in entries:
         members = tuple(
-            dict.fromkeys(row.case for row in entry.rows if row.has_mass and value in values_of(row, attribute))
+            dict.fromkeys(
+                row.case
+                for row in entry.rows
+                if row.has_mass and value in values_in(getattr(row.properties, attribute))
+            )
         )
         images = max(images, len(members))
         scores = entry.values(metric, members)

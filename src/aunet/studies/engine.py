@@ -98,6 +98,8 @@ def run_jobs(jobs: Sequence[Job], workers: Workers, *, on_progress: OnProgress |
         for job, outcome in workers.each(run_arm, ready):
             if isinstance(outcome, Failed):
                 logger.error("%s has failed: %s", job.arm, outcome.reason)
+            else:
+                logger.info("%s is done: training took %s", job.arm, duration(outcome.training_s))
             outcomes[job.key] = outcome
             _tell(on_progress, len(outcomes), len(jobs))
     return tuple(ArmReport(job, outcomes[job.key], estimates.get(job.key)) for job in jobs)

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -176,7 +175,6 @@ def run_arm(job: Job) -> Done:
         What it cost. An arm that can't be run is the AunetError of training or evaluation.
     """
     logger.info("%s: %s", job.folder.name, job.arm)
-    started = time.monotonic()
     run = job.folder / RUN
     if run.is_dir() and not (run / RECIPE).is_file():
         shutil.rmtree(run)  # cut off before it had begun, so there is nothing to go on with
@@ -201,7 +199,6 @@ def run_arm(job: Job) -> Done:
     )
     note = {"key": job.key, "arm": str(job.arm), **asdict(done)}
     write_text(job.folder / DONE, json.dumps(note, indent=1, ensure_ascii=False) + "\n")
-    logger.info("%s: done in %.0f s, preparing and evaluating included", job.folder.name, time.monotonic() - started)
     return done
 
 

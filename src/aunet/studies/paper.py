@@ -14,7 +14,10 @@ CHOSEN_ON_THE_TEST_IMAGES = (
 NO_SUPPLEMENT = (
     "The numbers of the paper's supplement (tables S1-S9) are not in its article, so there are none to lay beside ours."
 )
-FOLDS_NOT_PUBLISHED = "The paper's five folds of INbreast are not published, nor whether a patient's images stay in one fold; here they do."
+FOLDS_NOT_PUBLISHED = (
+    "The paper's five folds of INbreast are not published, nor whether a patient's images stay in one fold; here they "
+    "do."
+)
 
 UNITS = ("Basic", "Deep", "Res")
 _UNET = Entry("UNet", ("network.name=unet",))
