@@ -43,7 +43,18 @@ class OnCluster:
     def each(
         self, function: Callable[[_Item], _Result], items: Sequence[_Item]
     ) -> Iterator[tuple[_Item, _Result | Failed]]:
-        """Call a function with each item, as many at a time as the cluster has room for; results as they are ready."""
+        """Call a function with each item, as many at a time as the cluster has room for.
+
+        Args:
+            function: One of those of `aunet.studies.jobs`.
+            items: What it is called with.
+
+        Yields:
+            Each item with its result, as they are ready; an item that was lost too often with its reason.
+
+        Raises:
+            RayTaskError: A bug in the function.
+        """
         task = ray.remote(guarded)
         waiting = {}
         for item in items:
@@ -56,7 +67,7 @@ class OnCluster:
             try:
                 yield item, ray.get(ready)
             except RayTaskError:
-                raise  # a bug in the function, as it would be here
+                raise
             except RayError as error:
                 yield item, Failed(f"lost {RETRIES + 1} times with its node or process: {error}")
 

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from aunet.datasets.inspection import Inspection
 from aunet.evaluation.tables import Table
 from aunet.studies.categories import CATEGORIES, PROPERTY_TITLES, values_in
 
 _LINES = ("-", "--", "-.", ":")
-_COLOURS = ("black", "0.35", "0.5", "0.2")
+_COLOURS = ("black", "#c2410c", "#1f5fa8", "0.45")
 _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo")
 _AREA_EDGES = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 1.0)
 _PAPER_AREAS = {"CBIS-DDSM": (0.01, 81.8), "INbreast": (0.04, 81.0)}
@@ -63,10 +64,12 @@ def distribution_figure(found: Sequence[Distribution]) -> Figure:
         The figure.
     """
     figure = Figure(figsize=(13, 3.2 * len(found)), layout="constrained")
-    panels = figure.subplots(len(found), 1 + len(CATEGORIES), squeeze=False)
-    for row, one in zip(panels, found, strict=True):
-        _area_panel(row[0], one)
-        for axes, attribute in zip(row[1:], CATEGORIES, strict=True):
+    parts = figure.subfigures(len(found), 1, squeeze=False)[:, 0]
+    for part, one in zip(parts, found, strict=True):
+        part.suptitle(f"{one.name}: {one.area_shares.size} images with a mass")
+        first, *others = part.subplots(1, 1 + len(CATEGORIES))
+        _area_panel(first, one)
+        for axes, attribute in zip(others, CATEGORIES, strict=True):
             _property_panel(axes, one, attribute)
     return figure
 
@@ -117,11 +120,12 @@ def cumulative_figure(scores: Mapping[str, Float64[np.ndarray, " n"]]) -> Figure
             where="post",
             label=name,
             linestyle=_LINES[i % len(_LINES)],
-            color=_COLOURS[i // len(_LINES) % len(_COLOURS)],
+            color=_COLOURS[i % len(_COLOURS)],
             linewidth=1.6,
         )
     axes.set(xlim=(-0.02, 1.02), ylim=(0, 1.02), xlabel="DSC", ylabel="Share of images with at most this DSC")
-    axes.legend(loc="upper left", frameon=False)
+    # Above the axes, where no line can run through it.
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     _tidy(axes)
     return figure
 
@@ -130,20 +134,21 @@ def _area_panel(axes: Axes, found: Distribution) -> None:
     shares, _ = np.histogram(found.area_shares, bins=_AREA_EDGES)
     labels = [f"{low:.1%}-{high:.1%}" for low, high in pairwise(_AREA_EDGES[:-1])]
     _bars(axes, [*labels, f"> {_AREA_EDGES[-2]:.0%}"], [int(count) for count in shares])
-    axes.set(title=f"{found.name}: area of the masses", ylabel="images")
+    axes.set_title("share of the image", fontsize=10)
+    axes.set_ylabel("images")
 
 
 def _property_panel(axes: Axes, found: Distribution, attribute: str) -> None:
     counts = found.properties[attribute]
+    axes.set_title(PROPERTY_TITLES[attribute], fontsize=10)
     if not counts:
         axes.set_axis_off()
-        axes.set_title(f"{PROPERTY_TITLES[attribute]}: not in its table")
+        axes.text(0.5, 0.5, "not in its table", transform=axes.transAxes, ha="center", color="0.4")
         return
     known = CATEGORIES[attribute]
     others = sum(number for value, number in counts.items() if value not in known)
     labels = [value.replace("_", " ").lower() for value in known]
     _bars(axes, [*labels, "others"], [*(counts[value] for value in known), others])
-    axes.set_title(PROPERTY_TITLES[attribute])
 
 
 def _bars(axes: Axes, labels: Sequence[str], counts: Sequence[int]) -> None:
@@ -152,6 +157,7 @@ def _bars(axes: Axes, labels: Sequence[str], counts: Sequence[int]) -> None:
     axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
     _tidy(axes)
     axes.grid(visible=False, axis="x")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _tidy(axes: Axes) -> None:

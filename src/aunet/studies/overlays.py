@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from aunet.evaluation.scoring import predict
 from aunet.inference.segmenter import Segmenter
+from aunet.metrics.overlap import dice
 from aunet.preprocessing.cache import PreparedCache, PreparedSample
 from aunet.sample import Mask2D
 from aunet.studies.jobs import Job
@@ -22,6 +23,7 @@ Line = tuple[float, tuple[float, ...]]
 _BY_SCORE = (0.25, 0.75)
 _BY_SIZE = (0.0, 0.5, 1.0)
 _CELL_INCHES = 1.9
+_BRIGHTEST = 0.84
 _REFERENCE_LINE: Line = (0.0, ())
 _PREDICTION_LINE: Line = (0.0, (3.0, 1.2))
 # Reference only, prediction only, both: the paper's red, green and yellow.
@@ -37,7 +39,7 @@ class Shown:
     predictions: Mapping[str, Mask2D | None]
     """By network; None where there is none."""
     dsc: Mapping[str, float]
-    """In per cent, by network."""
+    """In per cent, by network that has a prediction."""
 
 
 def quarter_cases(entries: Sequence[EntryRuns]) -> tuple[str, ...]:
@@ -83,7 +85,6 @@ def show(case: str, label: str, jobs: Mapping[str, Sequence[Job]], entries: Sequ
     dsc = {}
     prepared = None
     for entry in entries:
-        dsc[entry.name] = float(entry.values("dsc", [case])[0])
         predictions[entry.name] = None
         for job in jobs[entry.name]:
             sample = next((one for one in job.part.samples if one.case == case and one.split == "test"), None)
@@ -92,7 +93,9 @@ def show(case: str, label: str, jobs: Mapping[str, Sequence[Job]], entries: Sequ
                 prepared = PreparedCache(job.cache, segmenter.preprocessing).load(sample)
                 (probability,) = predict([prepared], segmenter)
                 if probability is not None:
-                    predictions[entry.name] = probability >= segmenter.threshold
+                    prediction = probability >= segmenter.threshold
+                    predictions[entry.name] = prediction
+                    dsc[entry.name] = 100 * dice(prediction, prepared.mask)
                 break
     return None if prepared is None else Shown(label, prepared, predictions, dsc)
 
@@ -176,46 +179,35 @@ def _grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     return figure, panels
 
 
-def _grey(axes: Axes, shown: Shown, *, title: str) -> None:
-    axes.imshow(shown.prepared.image[0], cmap="gray")
+def _grey(axes: Axes, shown: Shown, *, title: str = "") -> None:
+    image = shown.prepared.image[0]
+    # Not up to white: the reference's outline has to stand out from dense tissue.
+    axes.imshow(image, cmap="gray", vmax=float(image.max()) / _BRIGHTEST or 1.0)
     axes.set_title(title, fontsize=9)
 
 
 def _outlines(axes: Axes, shown: Shown, name: str) -> None:
     prediction = shown.predictions[name]
+    is_empty = prediction is None or not prediction.any()
     lines = ((shown.prepared.mask, "white", _REFERENCE_LINE), (prediction, "#00e640", _PREDICTION_LINE))
+    rows, columns = shown.prepared.mask.shape
     for mask, colour, line in lines:
         if mask is not None and mask.any():
-            padded = np.pad(mask.astype(np.float64), 1)  # a contour closes only where the mask ends
-            axes.contour(
-                np.arange(-1, padded.shape[1] - 1),
-                np.arange(-1, padded.shape[0] - 1),
-                padded,
-                levels=[0.5],
-                colors=[colour],
-                linestyles=[line],
-                linewidths=1.2,
-            )
-    score = shown.dsc[name]
-    said = "none" if prediction is None or not prediction.any() else f"{score:.1f}"
-    axes.text(
-        0.97,
-        0.03,
-        said,
-        transform=axes.transAxes,
-        ha="right",
-        va="bottom",
-        fontsize=8,
-        color="white",
-        bbox={"facecolor": "black", "edgecolor": "none", "pad": 1.5},
-    )
+            # A contour closes only where the mask ends inside of what it is drawn from.
+            padded = np.pad(mask.astype(np.float64), 1)
+            places = (np.arange(-1, columns + 1), np.arange(-1, rows + 1))
+            axes.contour(*places, padded, levels=[0.5], colors=[colour], linestyles=[line], linewidths=1.2)
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
+    box = {"facecolor": "black", "edgecolor": "none", "pad": 1.5}
+    said = "nothing" if is_empty else f"{shown.dsc[name]:.1f}"
+    axes.annotate(said, (0.97, 0.03), xycoords="axes fraction", ha="right", fontsize=8, color="white", bbox=box)
 
 
 def _overlap(axes: Axes, shown: Shown, name: str) -> None:
     prediction = shown.predictions[name]
     predicted = np.zeros_like(shown.prepared.mask) if prediction is None else prediction
     kinds = shown.prepared.mask + 2 * predicted.astype(np.int64)  # 1 reference only, 2 prediction only, 3 both
-    axes.imshow(shown.prepared.image[0], cmap="gray")
+    _grey(axes, shown)
     axes.imshow(np.ma.masked_equal(kinds, 0), cmap=_FILLS, vmin=1, vmax=3, interpolation="nearest")
     for kind, hatch in ((1, "///"), (2, "...")):
         if (kinds == kind).any():

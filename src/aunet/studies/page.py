@@ -9,9 +9,10 @@ from string import Template
 
 import matplotlib as mpl
 
-from aunet.evaluation.summary import HAU_NOTE, NOT_THE_PAPER
+from aunet.evaluation.summary import HAU_NOTE
 from aunet.evaluation.tables import Table, to_html, to_latex, to_markdown
 from aunet.io.aside import write_text, written_aside
+from aunet.studies.arms import Study
 from aunet.studies.engine import ArmReport, duration
 from aunet.studies.jobs import Done
 from aunet.studies.quick import NOTE
@@ -21,6 +22,14 @@ from aunet.studies.study import Findings, Picture
 PAGE = "index.html"
 _TEMPLATE = Template((Path(__file__).parent / "study_page.html").read_text(encoding="utf-8"))
 _DPI = 150
+_CBIS_DDSM_SPLIT = (
+    "the paper's choice of 858 CBIS-DDSM images and its split into 690 and 168 are not published; here it is the data "
+    "set's own."
+)
+_INBREAST_SPLIT = (
+    "the paper's five folds of INbreast are not published, nor whether a patient's images stay in one fold; here they "
+    "do, in folds of our own."
+)
 _HOW_MADE = (
     "Ours: mean ± standard deviation over the runs (seeds, and folds where there are any). Images counts those with a "
     "mass; a missed one has DSC 0, as every run counted it. Intervals: 95 %, of the mean over the images, by bootstrap "
@@ -70,10 +79,7 @@ def notes_of(findings: Findings) -> tuple[str, ...]:
     study, order = findings.study, findings.order
     notes = []
     if study.published:
-        notes.append(
-            f"{NOT_THE_PAPER} Split: here the data set's own, or folds of our own. Resolution: every score is measured "
-            f"on the grid of the network's input. {HAU_NOTE}"
-        )
+        notes.append(_comparability(study))
     if order.changes:
         notes.append(
             f"Changed in every arm, so only the order of the rows might be compared: {', '.join(order.changes)}."
@@ -85,6 +91,16 @@ def notes_of(findings: Findings) -> tuple[str, ...]:
     if study.kind not in {"complexity", "distributions"}:
         notes.append(_HOW_MADE)
     return (*notes, *findings.notes)
+
+
+def _comparability(study: Study) -> str:
+    """Why ours and the paper's numbers can't be compared one by one."""
+    splits = {"cbis-ddsm": _CBIS_DDSM_SPLIT, "inbreast": _INBREAST_SPLIT}
+    reasons = [splits[name] for name in study.data if name in splits]
+    return (
+        f"Ours can't be compared with the paper's number by number. Split: {' '.join(reasons)} Resolution: every score "
+        f"is measured on the grid of the network's input, which is what the paper's seem to be. HAU: {HAU_NOTE}"
+    )
 
 
 def write_picture(picture: Picture, folder: Path) -> None:

@@ -14,7 +14,7 @@ from aunet.training.recipe import load_recipe
 BOOTSTRAP = Bootstrap(resamples=200)
 SEEDS = 1
 NOTE = (
-    "This is a quick run: networks of almost no width, trained for one epoch on a few small images. It shows that "
+    "This is a quick run: networks of almost no width, trained for a few steps on a few small images. It shows that "
     "every step runs, and says nothing of the networks."
 )
 _FOLDS = 2
