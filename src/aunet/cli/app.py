@@ -22,12 +22,16 @@ VERBS = {
     "train": "Train a network from a recipe.",
     "evaluate": "Score a checkpoint or a bundle on a split.",
     "segment": "Outline the masses in mammograms.",
+    "study": "Run a table or figure of the paper, or a study of your own.",
     "networks": "List layers, parameters and floating-point operations of the networks.",
     "export": "Write a checkpoint as a bundle that needs no PyTorch.",
 }
 
-# What the extra `train` brings and a verb may import.
-TRAIN_EXTRA = frozenset({"lightning", "onnx", "onnxscript", "psutil", "safetensors", "tensorboard", "torch"})
+# What the extras bring and a verb may import.
+EXTRAS = {
+    "train": frozenset({"lightning", "onnx", "onnxscript", "psutil", "safetensors", "tensorboard", "torch"}),
+    "cluster": frozenset({"ray"}),
+}
 
 SOME_FAILED = 1
 WRONG_USAGE = 2
@@ -93,9 +97,11 @@ def main() -> None:
         Console(stderr=True, soft_wrap=True).print(f"aunet: {error}", style="red", markup=False, highlight=False)
         sys.exit(WRONG_USAGE)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in TRAIN_EXTRA:
+        missing = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, modules in EXTRAS.items() if missing in modules), None)
+        if extra is None:
             raise
-        message = f"aunet: this needs {error.name}, which is not installed; pip install 'aunet[train]'"
+        message = f"aunet: this needs {error.name}, which is not installed; pip install 'aunet[{extra}]'"
         Console(stderr=True, soft_wrap=True).print(message, style="red", markup=False, highlight=False)
         sys.exit(WRONG_USAGE)
     except KeyboardInterrupt:

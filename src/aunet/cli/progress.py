@@ -1,5 +1,7 @@
 """A progress bar on the standard error, for functions that report (done, total)."""
 
+import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -31,3 +33,28 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
             progress.update(task, completed=done, total=total)
 
         yield on_progress
+
+
+@contextmanager
+def terminal_progress(description: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar on a terminal, and nothing elsewhere, where the log says how far it is.
+
+    Args:
+        description: What is being done, in two or three words.
+
+    Yields:
+        A function to be called with the number of items done and their total; None elsewhere.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with progress_bar(description) as on_progress:
+        # The bar redirects the standard error so that log lines go above it; the log has to look it up again.
+        streams = [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.StreamHandler)]
+        before = [handler.setStream(sys.stderr) for handler in streams]
+        try:
+            yield on_progress
+        finally:
+            for handler, stream in zip(streams, before, strict=True):
+                if stream is not None:
+                    handler.setStream(stream)

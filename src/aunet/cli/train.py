@@ -1,17 +1,14 @@
 """`aunet train`."""
 
 import json
-import logging
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from aunet.cli.progress import progress_bar
+from aunet.cli.progress import terminal_progress
 from aunet.datasets.ledger import Status
 from aunet.datasets.opening import open_dataset
 from aunet.training.recipe import load_recipe
@@ -57,13 +54,13 @@ def run(
     dataset = open_dataset(data, splits=splits)
     cache = cache or out.parent / "aunet-cache"
     if prepare_only:
-        with _progress("Preparing") as on_prepared:
+        with terminal_progress("Preparing") as on_prepared:
             counts = prepare(checked, dataset, cache, on_prepared=on_prepared).counts
         typer.echo(json.dumps({"cache": str(cache), **counts}) if as_json else f"{cache}: {_listed(counts)}")
         if counts["refused"]:
             raise typer.Exit(SOME_FAILED)
         return
-    with _progress("Preparing") as on_prepared, _progress("Training") as on_progress:
+    with terminal_progress("Preparing") as on_prepared, terminal_progress("Training") as on_progress:
         trained = train(
             checked,
             dataset,
@@ -92,21 +89,3 @@ def _tell(trained: TrainedRun) -> None:
     typer.echo(f"{trained.seconds:.0f} s, {trained.images_per_second:.2f} images/s on {trained.hardware}")
     if trained.refused_images:
         typer.echo(f"{trained.refused_images} images were left out; {trained.folder / 'ledger.csv'} says why", err=True)
-
-
-@contextmanager
-def _progress(description: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal; nothing elsewhere, where the log has a line for each epoch."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    with progress_bar(description) as on_progress:
-        # The bar redirects the standard error so that log lines go above it; the log has to look it up again.
-        streams = [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.StreamHandler)]
-        before = [handler.setStream(sys.stderr) for handler in streams]
-        try:
-            yield on_progress
-        finally:
-            for handler, stream in zip(streams, before, strict=True):
-                if stream is not None:
-                    handler.setStream(stream)

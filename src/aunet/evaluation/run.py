@@ -1,7 +1,5 @@
 """An evaluation from samples to files: `per_image.csv`, `summary.json`, `report.html`."""
 
-import hashlib
-import json
 import logging
 import platform
 from collections.abc import Callable, Sequence
@@ -14,6 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from aunet.datasets.dataset import DataSet
+from aunet.datasets.identity import identity_of
 from aunet.datasets.splits import samples_of
 from aunet.errors import DatasetError
 from aunet.evaluation.examples import draw_examples
@@ -155,12 +154,6 @@ def _run_key(
     about: Provenance, settings: Preprocessing, samples: Sequence[Sample], *, allow_for_processing: bool
 ) -> dict[str, object]:
     """What has to be equal for the rows of an earlier run to be this run's rows."""
-    images = hashlib.sha256()
-    for sample in samples:
-        files = [_state(path) for path in (sample.image_path, *sample.mask_paths)]
-        facts = [sample.case, *files, repr(sample.properties)]
-        words = [sample.laterality, sample.view, sample.spacing_mm, sample.region_names]
-        images.update(json.dumps(facts + words).encode())
     return {
         "aunet": about.versions["aunet"],
         "weights_sha256": about.weights_sha256,
@@ -171,17 +164,8 @@ def _run_key(
         "allow_for_processing": allow_for_processing,
         "data": about.data,
         "split": about.split,
-        "images_sha256": images.hexdigest(),
+        "images_sha256": identity_of(samples),
     }
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """Size and time of change of a file, which tell whether it is still the one that was scored."""
-    try:
-        found = path.stat()
-    except OSError:
-        return (-1, -1)
-    return found.st_size, found.st_mtime_ns
 
 
 def _versions() -> dict[str, str]:

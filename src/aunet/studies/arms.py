@@ -1,0 +1,154 @@
+"""What a study consists of: entries (the rows of its table) and the arms that are run for each of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from aunet.training.recipe import Recipe, load_recipe
+
+PAPER_RECIPE = "paper/aunet_r16"
+
+Kind = Literal["scores", "complexity", "categories", "distributions", "cumulative", "overlays"]
+"""What a study ends in beside its scores: sizes of networks, the 84 cases, or one of the figures."""
+
+
+class MeanSd(NamedTuple):
+    """A number as the paper prints it: mean and standard deviation of its runs."""
+
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True, slots=True)
+class PaperRow:
+    """One row of a table of the paper, in its units (per cent; HAU has none)."""
+
+    dsc: MeanSd
+    sensitivity: MeanSd
+    area_difference: MeanSd
+    hau: MeanSd
+
+
+class Fold(NamedTuple):
+    """One fold of a cross-validation."""
+
+    number: int
+    """Counted from 1."""
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a study's table: a recipe, and what it is trained and tested on."""
+
+    name: str
+    changes: tuple[str, ...] = ()
+    """Changes of the recipe, each as `section.key=value`."""
+    recipe: str = PAPER_RECIPE
+    """Name of a bundled recipe, or a TOML file."""
+    data: str = "cbis-ddsm"
+    """Which of the study's data sets."""
+    folds: int = 0
+    """Folds of the cross-validation; 0 for the data set's own split."""
+    pretraining: "Entry | None" = None
+    """Whose weights are started from, seed by seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A list of entries, and what they are compared with."""
+
+    name: str
+    title: str
+    entries: tuple[Entry, ...]
+    kind: Kind = "scores"
+    reference: str | None = None
+    """Name of the entry that all others are tested against; None for no tests."""
+    published: Mapping[str, PaperRow] = field(default_factory=dict)
+    """The paper's row of an entry, by the entry's name."""
+    remark: str = ""
+    """What the paper leaves open here, or what is our reading."""
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """Names of the data sets, in the order in which they are first needed; none where networks are only counted."""
+        if self.kind == "complexity":
+            return ()
+        needed = [one.data for entry in self.entries for one in (*_ancestors(entry), entry)]
+        return tuple(dict.fromkeys(needed))
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One training with its evaluation: recipe, data, seed and fold."""
+
+    recipe: Recipe
+    """Its seed is the arm's."""
+    data: str
+    fold: Fold | None
+    init: "Arm | None"
+
+    @property
+    def seed(self) -> int:
+        """Decides the first weights and the order of the images."""
+        return self.recipe.training.seed
+
+    @property
+    def depth(self) -> int:
+        """How many arms have to be finished before, one after the other."""
+        return 0 if self.init is None else 1 + self.init.depth
+
+    def __str__(self) -> str:
+        fold = "" if self.fold is None else f", fold {self.fold.number} of {self.fold.of}"
+        pretrained = "" if self.init is None else ", pretrained"
+        return f"{self.recipe.network.name} on {self.data}{pretrained}, seed {self.seed}{fold}"
+
+
+def arms_of(entry: Entry, *, seeds: int, changes: Sequence[str] = ()) -> tuple[Arm, ...]:
+    """The arms of one entry, a seed and a fold each.
+
+    Args:
+        entry: The entry.
+        seeds: Number of seeds, 0 the first.
+        changes: Changes of every arm's recipe, which hold after the entry's own.
+
+    Returns:
+        The arms by seed, then by fold. A recipe that can't be used is a RecipeError.
+    """
+    folds: list[Fold | None] = [Fold(number, entry.folds) for number in range(1, entry.folds + 1)]
+    arms = []
+    for seed in range(seeds):
+        recipe = load_recipe(Path(entry.recipe), [*entry.changes, *changes, f"training.seed={seed}"])
+        init = _pretraining_arm(entry, seed=seed, changes=changes)
+        arms += [Arm(recipe, entry.data, fold, init) for fold in folds or [None]]
+    return tuple(arms)
+
+
+def with_pretraining(arms: Sequence[Arm]) -> Iterator[Arm]:
+    """Arms with those that they start from, each behind what it needs; an arm may come more than once.
+
+    Args:
+        arms: The arms that are wanted.
+
+    Yields:
+        The arms in an order in which they can be run.
+    """
+    for arm in arms:
+        if arm.init is not None:
+            yield from with_pretraining([arm.init])
+        yield arm
+
+
+def _pretraining_arm(entry: Entry, *, seed: int, changes: Sequence[str]) -> Arm | None:
+    first = entry.pretraining
+    if first is None:
+        return None
+    recipe = load_recipe(Path(first.recipe), [*first.changes, *changes, f"training.seed={seed}"])
+    return Arm(recipe, first.data, None, _pretraining_arm(first, seed=seed, changes=changes))
+
+
+def _ancestors(entry: Entry) -> Iterator[Entry]:
+    if entry.pretraining is not None:
+        yield from _ancestors(entry.pretraining)
+        yield entry.pretraining

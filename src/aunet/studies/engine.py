@@ -1,0 +1,160 @@
+"""Runs the arms that are not done yet: cost first, then all preparing, then one arm after the other."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from aunet.studies.cost import Estimate, estimate, timing_key
+from aunet.studies.jobs import (
+    Done,
+    Failed,
+    Job,
+    Preparation,
+    Timing,
+    finished,
+    guarded,
+    prepare_all,
+    run_arm,
+    time_step,
+    train_images,
+)
+from aunet.training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+OnProgress = Callable[[int, int], None]
+
+
+class HasRecipe(Protocol):
+    """What is computed by a recipe, whose hardware section says what it needs."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        ...
+
+
+_Item = TypeVar("_Item", bound=HasRecipe)
+_Result = TypeVar("_Result")
+
+
+class Workers(Protocol):
+    """What computes: this process, or a cluster."""
+
+    def each(
+        self, function: Callable[[_Item], _Result], items: Sequence[_Item]
+    ) -> Iterator[tuple[_Item, _Result | Failed]]:
+        """Call a function with each item; results come as they are ready."""
+        ...
+
+
+class Here:
+    """Computes in this process, one item after the other."""
+
+    def each(
+        self, function: Callable[[_Item], _Result], items: Sequence[_Item]
+    ) -> Iterator[tuple[_Item, _Result | Failed]]:
+        """Call a function with each item in turn."""
+        return ((item, guarded(function, item)) for item in items)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmReport:
+    """What became of an arm."""
+
+    job: Job
+    outcome: Done | Failed
+    estimate: Estimate | None
+    """None for an arm that was finished before, or whose step could not be timed."""
+
+
+def run_jobs(jobs: Sequence[Job], workers: Workers, *, on_progress: OnProgress | None = None) -> tuple[ArmReport, ...]:
+    """Run the jobs that are not finished.
+
+    Args:
+        jobs: All jobs, each behind the one that it starts from.
+        workers: What computes.
+        on_progress: Called with the number of jobs done and their total.
+
+    Returns:
+        What became of each, in the order given. A job that fails doesn't stop the others.
+    """
+    outcomes: dict[str, Done | Failed] = {job.key: found for job in jobs if (found := finished(job)) is not None}
+    todo = [job for job in jobs if job.key not in outcomes]
+    logger.info("%d arms, %d of them finished before", len(jobs), len(jobs) - len(todo))
+    estimates = _estimate_all(todo, workers)
+    _prepare_all(todo, workers)
+    _tell(on_progress, len(outcomes), len(jobs))
+    for depth in sorted({job.arm.depth for job in todo}):
+        ready = []
+        for job in (job for job in todo if job.arm.depth == depth):
+            first = None if job.init is None else outcomes[job.init.key]
+            if isinstance(first, Failed):
+                outcomes[job.key] = Failed(f"the arm that it starts from has failed: {first.reason}")
+            else:
+                ready.append(job)
+        for job, outcome in workers.each(run_arm, ready):
+            if isinstance(outcome, Failed):
+                logger.error("%s has failed: %s", job.arm, outcome.reason)
+            else:
+                logger.info("%s is done: training took %s", job.arm, duration(outcome.training_s))
+            outcomes[job.key] = outcome
+            _tell(on_progress, len(outcomes), len(jobs))
+    return tuple(ArmReport(job, outcomes[job.key], estimates.get(job.key)) for job in jobs)
+
+
+def _estimate_all(jobs: Sequence[Job], workers: Workers) -> Mapping[str, Estimate]:
+    """Time one step of each kind, and say what every arm will take."""
+    kinds = {timing_key(job.recipe): Timing(job.recipe) for job in jobs}
+    steps = {timing_key(timing.recipe): found for timing, found in workers.each(time_step, list(kinds.values()))}
+    estimates = {}
+    for job in jobs:
+        step_s = steps[timing_key(job.recipe)]
+        if isinstance(step_s, Failed):
+            logger.warning("%s: its cost can't be estimated: %s", job.arm, step_s.reason)
+            continue
+        images = guarded(train_images, job)
+        if isinstance(images, Failed):
+            continue  # the arm fails of the same, and is named then
+        found = estimate(job.recipe, train_images=images, step_s=step_s)
+        logger.info("%s: about %s (%.2f images/s)", job.arm, duration(found.seconds), found.images_per_second)
+        estimates[job.key] = found
+    if estimates:
+        total_s = sum(found.seconds for found in estimates.values())
+        logger.info("training of all %d arms: about %s on one device", len(estimates), duration(total_s))
+    return estimates
+
+
+def _prepare_all(jobs: Sequence[Job], workers: Workers) -> None:
+    """Prepare every image once in each way, before arms that run side by side would do the same."""
+    ways = {}
+    for job in jobs:
+        # Grey and RGB share their prepared images, and so do the folds of a data set.
+        way = job.recipe.preprocessing.model_dump(mode="json", exclude={"channels"})
+        ways[str(job.part.root), json.dumps(way)] = Preparation(job.part, job.recipe, job.cache)
+    for preparation, found in workers.each(prepare_all, list(ways.values())):
+        if isinstance(found, Failed):
+            logger.warning("%s can't be prepared: %s", preparation.samples.name, found.reason)
+        else:
+            logger.info("%s: %d images prepared", preparation.samples.name, found)
+
+
+def duration(seconds: float) -> str:
+    """A duration in words.
+
+    Args:
+        seconds: Its length.
+
+    Returns:
+        Seconds, minutes or hours with two or three digits.
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _tell(on_progress: OnProgress | None, done: int, total: int) -> None:
+    if on_progress is not None:
+        on_progress(done, total)

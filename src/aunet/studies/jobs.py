@@ -1,0 +1,272 @@
+"""One arm made ready to run, what it leaves behind, and the three things that are done for it."""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from aunet.datasets.dataset import DataSet
+from aunet.errors import AunetError
+from aunet.evaluation.run import evaluate
+from aunet.evaluation.stats import Bootstrap
+from aunet.inference.segmenter import Segmenter
+from aunet.io.aside import write_text
+from aunet.preprocessing.cache import PreparedCache
+from aunet.studies.arms import Arm, with_pretraining
+from aunet.studies.cost import seconds_per_step
+from aunet.studies.sources import Source
+from aunet.training.data import sides_of
+from aunet.training.recipe import Recipe
+from aunet.training.run import RECIPE, train
+
+logger = logging.getLogger(__name__)
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+DONE = "arm.json"
+RUN = "run"
+EVALUATION = "evaluation"
+PER_IMAGE = "per_image.csv"
+_NOT_OF_THE_RESULT = {"hardware", "provenance"}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One arm made ready to run, here or on another machine that sees the same folders."""
+
+    arm: Arm
+    key: str
+    """Hash of everything that decides the arm's result."""
+    part: DataSet
+    """What it trains and is tested on, on the sides of its fold."""
+    folder: Path
+    cache: Path
+    init: "Job | None"
+    """The job whose weights it starts from."""
+    bootstrap: Bootstrap
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is trained."""
+        return self.arm.recipe
+
+    @property
+    def weights(self) -> Path:
+        """The checkpoint that is evaluated."""
+        return self.folder / RUN / "best.safetensors"
+
+    @property
+    def per_image(self) -> Path:
+        """The scores of each image."""
+        return self.folder / EVALUATION / PER_IMAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished arm."""
+
+    train_images: int
+    epochs: int
+    training_s: float
+    """Of all epochs, also those before an interruption."""
+    images_per_second: float
+    hardware: str
+    unread: tuple[str, ...]
+    """Images that could not be read or predicted, each with its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What could not be done, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """All images of a data set to be prepared in one way."""
+
+    samples: DataSet
+    recipe: Recipe
+    cache: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """A step to be timed."""
+
+    recipe: Recipe
+
+
+def make_jobs(
+    arms: Sequence[Arm], sources: Mapping[str, Source], *, folder: Path, cache: Path, bootstrap: Bootstrap
+) -> tuple[Job, ...]:
+    """The jobs of some arms and of those that they start from.
+
+    Args:
+        arms: The arms that are wanted.
+        sources: The study's data sets.
+        folder: Where every job has a folder of its own, named by what decides its result.
+        cache: Folder of prepared images, for all of them.
+        bootstrap: How the evaluation makes its intervals.
+
+    Returns:
+        Each job once, behind the one that it starts from.
+    """
+    jobs: dict[str, Job] = {}
+    for arm in with_pretraining(arms):
+        key = arm_key(arm, sources)
+        if key not in jobs:
+            init = None if arm.init is None else jobs[arm_key(arm.init, sources)]
+            part = sources[arm.data].part(arm.fold)
+            jobs[key] = Job(arm, key, part, folder / _folder_name(arm, key), cache, init, bootstrap)
+    return tuple(jobs.values())
+
+
+def arm_key(arm: Arm, sources: Mapping[str, Source]) -> str:
+    """Hash of everything that decides an arm's result: recipe and seed, images and sides, and where it starts from.
+
+    Args:
+        arm: The arm.
+        sources: The study's data sets.
+
+    Returns:
+        SHA-256 in hexadecimal.
+    """
+    facts = [
+        arm.recipe.model_dump(mode="json", exclude=_NOT_OF_THE_RESULT),
+        sources[arm.data].identity(arm.fold),
+        None if arm.init is None else arm_key(arm.init, sources),
+    ]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def finished(job: Job) -> Done | None:
+    """What a finished job has left behind.
+
+    Args:
+        job: The job.
+
+    Returns:
+        Its record; None where it is not finished, or was another one.
+    """
+    try:
+        note = json.loads((job.folder / DONE).read_text(encoding="utf-8"))
+        if note.pop("key") != job.key or not job.per_image.is_file():
+            return None
+        del note["arm"]
+        return Done(**{**note, "unread": tuple(note["unread"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def run_arm(job: Job) -> Done:
+    """Train and evaluate an arm, from where it was cut off, and mark it as finished.
+
+    Args:
+        job: The arm, everything that it starts from being finished.
+
+    Returns:
+        What it cost. An arm that can't be run is the AunetError of training or evaluation.
+    """
+    logger.info("%s: %s", job.folder.name, job.arm)
+    run = job.folder / RUN
+    if run.is_dir() and not (run / RECIPE).is_file():
+        shutil.rmtree(run)  # cut off before it had begun, so there is nothing to go on with
+    trained = train(
+        job.recipe, job.part, run, init=None if job.init is None else job.init.weights, resume=True, cache=job.cache
+    )
+    summary = evaluate(
+        Segmenter.load(trained.best),
+        job.part,
+        job.folder / EVALUATION,
+        cache=job.cache,
+        weights=trained.best,
+        bootstrap=job.bootstrap,
+    )
+    done = Done(
+        train_images=trained.train_images,
+        epochs=trained.epochs,
+        training_s=trained.seconds,
+        images_per_second=trained.images_per_second,
+        hardware=trained.hardware,
+        unread=tuple(f"{failure.case}: {failure.reason}" for failure in summary.failures),
+    )
+    note = {"key": job.key, "arm": str(job.arm), **asdict(done)}
+    write_text(job.folder / DONE, json.dumps(note, indent=1, ensure_ascii=False) + "\n")
+    return done
+
+
+def prepare_all(preparation: Preparation) -> int:
+    """Prepare every image that is not in the cache yet.
+
+    Args:
+        preparation: The images and the way.
+
+    Returns:
+        How many are there now; those that can't be read are named by the arms.
+    """
+    cache = PreparedCache(preparation.cache, preparation.recipe.preprocessing.settings())
+    prepared = 0
+    for sample in preparation.samples.samples:
+        try:
+            cache.load(sample)
+        except (AunetError, OSError, ValueError) as error:
+            logger.debug("%s: not prepared: %s", sample.case, error)
+        else:
+            prepared += 1
+    return prepared
+
+
+def time_step(timing: Timing) -> float:
+    """Seconds of a step.
+
+    Args:
+        timing: What is timed.
+
+    Returns:
+        The seconds.
+    """
+    return seconds_per_step(timing.recipe)
+
+
+def train_images(job: Job) -> int:
+    """How many images an epoch of a job has.
+
+    Args:
+        job: The job.
+
+    Returns:
+        Their number; a data set without any to train on is a TrainingError.
+    """
+    settings = job.recipe.training
+    return len(sides_of(job.part, validation_fraction=settings.validation_fraction, seed=settings.seed).train)
+
+
+def guarded(function: Callable[[_Item], _Result], item: _Item) -> _Result | Failed:
+    """What a function says of an item, or why it could not.
+
+    Args:
+        function: Any of the functions above.
+        item: What it is called with.
+
+    Returns:
+        Its result. Errors of our own, of files and of PyTorch (memory) become a reason; a bug stays an error.
+    """
+    try:
+        return function(item)
+    except (AunetError, OSError, ValueError, RuntimeError) as error:
+        return Failed(str(error) or type(error).__name__)
+
+
+def _folder_name(arm: Arm, key: str) -> str:
+    """A name that a person can read and that no other arm has."""
+    # A network may be named by its import path, `package.module:Class`.
+    network = "".join(letter if letter.isalnum() else "-" for letter in arm.recipe.network.name)
+    fold = "" if arm.fold is None else f"-fold{arm.fold.number}"
+    return f"{network}-seed{arm.seed}{fold}-{key[:12]}"

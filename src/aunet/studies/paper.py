@@ -1,0 +1,171 @@
+"""The paper's tables and figures as lists of entries."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from aunet.studies import published
+from aunet.studies.arms import Entry, Study
+
+CHOSEN_ON_THE_TEST_IMAGES = (
+    "The paper chose r, the backbone and alpha on the images that it reports; here too every entry is scored on the "
+    "test images, so take the best of them as a choice and not as a result."
+)
+NO_SUPPLEMENT = (
+    "The numbers of the paper's supplement (tables S1-S9) are not in its article, so there are none to lay beside ours."
+)
+UNITS = ("Basic", "Deep", "Res")
+_UNET = Entry("UNet", ("network.name=unet",))
+_AUNET = Entry("AUNet")
+_FOUR = (
+    _UNET,
+    Entry("FusionNet", ("network.name=fusionnet",)),
+    Entry("FCDenseNet103", ("network.name=fcdensenet103",)),
+    _AUNET,
+)
+_PATCHES = ("preprocessing.patch_margin=0.2",)
+
+
+def _backbone(encoder: str, decoder: str) -> Entry:
+    if encoder == decoder == "Basic":
+        return replace(_UNET, name="UNet (Basic-Basic)")
+    name = f"{encoder}-{decoder}-UNet"
+    return Entry(name, (f"network.name={name.lower()}",))
+
+
+def _on_inbreast(entry: Entry, *, is_pretrained: bool) -> Entry:
+    name = f"{entry.name} ({'w/' if is_pretrained else 'w/o'})"
+    return replace(entry, name=name, data="inbreast", folds=5, pretraining=entry if is_pretrained else None)
+
+
+_PRETRAINED = tuple(_on_inbreast(entry, is_pretrained=True) for entry in _FOUR)
+
+_STUDIES = (
+    Study(
+        "table1",
+        "Table 1: encoder and decoder units",
+        tuple(_backbone(encoder, decoder) for encoder in UNITS for decoder in UNITS),
+        reference="UNet (Basic-Basic)",
+        published=published.TABLE_1,
+        remark=CHOSEN_ON_THE_TEST_IMAGES,
+    ),
+    Study(
+        "table2",
+        "Table 2: reduction ratio r of the AU block",
+        tuple(Entry(f"r = {r}", () if r == 16 else (f"network.reduction={r}",)) for r in (2, 4, 8, 16, 32)),
+        reference="r = 16",
+        published=published.TABLE_2,
+        remark=CHOSEN_ON_THE_TEST_IMAGES,
+    ),
+    Study(
+        "table3",
+        "Table 3: four networks on CBIS-DDSM",
+        _FOUR,
+        reference="AUNet",
+        published=published.TABLE_3,
+    ),
+    Study(
+        "table4",
+        "Table 4: four networks on INbreast, without and with pretraining on CBIS-DDSM",
+        tuple(_on_inbreast(entry, is_pretrained=pretrained) for entry in _FOUR for pretrained in (False, True)),
+        reference="AUNet (w/)",
+        published=published.TABLE_4,
+    ),
+    Study(
+        "table5",
+        "Table 5: four networks on mass-centred patches of INbreast",
+        tuple(replace(entry, changes=(*entry.changes, *_PATCHES), data="inbreast", folds=5) for entry in _FOUR),
+        reference="AUNet",
+        published=published.TABLE_5,
+        remark="A patch is cut around the reference masses of its image, as the paper's are: "
+        "its scores say nothing of finding a mass.",
+    ),
+    Study(
+        "table6",
+        "Table 6: layers, parameters and frames a second",
+        _FOUR,
+        kind="complexity",
+        remark="Layers and parameters can be compared; frames a second can't, since the paper's are of a GeForce GTX "
+        "1080 Ti and ours of this machine.",
+    ),
+    Study(
+        "table7",
+        "Table 7: AUNet with other inputs",
+        (
+            Entry("Gray input (resize 256x256)", ("network.in_channels=1", "preprocessing.channels=1")),
+            replace(_AUNET, name="RGB input (resize 256x256)"),
+            Entry(
+                "RGB input (resize 512x512)",
+                ("preprocessing.rows=512", "preprocessing.columns=512", "training.batch_size=2"),
+            ),
+            Entry("RGB input (pad & resize 256x256)", ('preprocessing.fit="pad"',)),
+        ),
+        reference="RGB input (resize 256x256)",
+        published=published.TABLE_7,
+        remark="Scores are measured on each input's own grid, as the paper's seem to be, so that a distance on the "
+        "grid of 512 x 512 is in smaller pixels; there the batch is 2, as in the paper.",
+    ),
+    Study(
+        "s1",
+        "Table S1: deconvolution against bilinear upsampling in UNet",
+        (Entry("UNet, deconvolution", ("network.name=unet-deconv",)), replace(_UNET, name="UNet, bilinear")),
+        reference="UNet, bilinear",
+        remark=f"{NO_SUPPLEMENT} The text says that bilinear upsampling did better. {CHOSEN_ON_THE_TEST_IMAGES}",
+    ),
+    Study(
+        "s2",
+        "Table S2: weight alpha of the cross-entropy in AUNet's loss",
+        (
+            Entry("alpha = 0.5", ("training.alpha=0.5",)),
+            replace(_AUNET, name="alpha = 1"),
+            Entry("alpha = 2", ("training.alpha=2.0",)),
+        ),
+        reference="alpha = 1",
+        remark=f"{NO_SUPPLEMENT} The text says that alpha = 1 did best. {CHOSEN_ON_THE_TEST_IMAGES}",
+    ),
+    Study(
+        "s3-s6",
+        "Tables S3-S6: four networks in 21 categories of masses, by 4 metrics",
+        _FOUR,
+        kind="categories",
+        reference="AUNet",
+        published=published.TABLE_3,
+        remark=f"{NO_SUPPLEMENT} The text counts the first places; those stand beside ours.",
+    ),
+    Study(
+        "figure1",
+        "Figure 1: what the two data sets hold",
+        (Entry("CBIS-DDSM"), Entry("INbreast", data="inbreast")),
+        kind="distributions",
+        remark="The paper shows the 858 images of CBIS-DDSM that it used; here are all that can be read.",
+    ),
+    Study(
+        "figure4",
+        "Figure 4: cumulative distribution of DSC on CBIS-DDSM",
+        _FOUR,
+        kind="cumulative",
+        reference="AUNet",
+        published=published.TABLE_3,
+    ),
+    Study(
+        "figure5",
+        "Figure 5: cumulative distribution of DSC on INbreast with pretraining",
+        _PRETRAINED,
+        kind="cumulative",
+        reference="AUNet (w/)",
+        published=published.TABLE_4,
+    ),
+    Study(
+        "figure6-7",
+        "Figures 6 and 7: outlines of the four networks",
+        (*_FOUR, *_PRETRAINED),
+        kind="overlays",
+        published={**published.TABLE_3, **published.TABLE_4},
+        remark="The paper chose its images by hand. Here a rule does: for figure 6 the images of each data set at the "
+        "first and the third quarter of the networks' mean DSC, for figure 7 those with the smallest, the median and "
+        "the largest mass.",
+    ),
+)
+
+STUDIES: Mapping[str, Study] = MappingProxyType({study.name: study for study in _STUDIES})
+"""By name, as `aunet study` takes it."""
