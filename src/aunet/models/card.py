@@ -29,6 +29,16 @@ class NetworkSettings:
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)  # Any: what JSON and TOML can say
     """More arguments of the network's constructor, by name."""
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the name is the dotted name of a class, and not one of our names."""
+        return ":" in self.name
+
+    def __str__(self) -> str:
+        if self.is_foreign:
+            return self.name
+        return f"{self.name}, width {self.width}" + (f", r {self.reduction}" if self.name == "aunet" else "")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:

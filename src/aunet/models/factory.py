@@ -10,7 +10,7 @@ from aunet.models.attention_dense_unet import AttentionDenseUNet
 from aunet.models.card import NetworkSettings
 from aunet.models.encoder_decoder import EncoderDecoder
 from aunet.models.fcdensenet import ASPPFCDenseNet, FCDenseNet
-from aunet.models.foreign import foreign_network, is_dotted
+from aunet.models.foreign import foreign_network
 from aunet.models.fusionnet import FusionNet
 from aunet.models.units import UNITS, ResUnit, UnitName, basic_unit
 from aunet.models.upsampling import AttentionUpsampling, BilinearUpsampling, TransposedUpsampling
@@ -64,7 +64,7 @@ def build_network(settings: NetworkSettings, *, generator: torch.Generator | Non
     Raises:
         ValueError: The name is unknown, a size is too small, or the network has no such argument.
     """
-    if is_dotted(settings.name):
+    if settings.is_foreign:
         return foreign_network(settings, generator=generator)
     if settings.name not in NETWORKS:
         msg = (
@@ -96,7 +96,7 @@ def blank_network(settings: NetworkSettings) -> nn.Module:
         A network on PyTorch's device `meta`, without memory behind its weights, where it is one of ours. Constructors
         of others may compute with values, so those networks are built on the CPU.
     """
-    if is_dotted(settings.name):
+    if settings.is_foreign:
         return build_network(settings)
     with torch.device("meta"):
         return build_network(settings)

@@ -35,11 +35,6 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _COMPLAINTS = (TypeError, ValueError, LookupError, AttributeError, AssertionError, RuntimeError, OSError)
 
 
-def is_dotted(name: str) -> bool:
-    """Whether a network's name is the dotted name of a class, and not one of our names."""
-    return ":" in name
-
-
 class ForeignNetwork(nn.Module):
     """A network of another library that is held to what ours do: images (b c h w) to logits (b classes h w)."""
 
