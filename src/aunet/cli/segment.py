@@ -19,6 +19,10 @@ def run(
     weights: Annotated[Path, typer.Option(help="Checkpoint of aunet train, or bundle of aunet export.")],
     out: Annotated[Path, typer.Option(help="Folder for the results; a second run does only what is missing.")],
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
+    match_intensity: Annotated[
+        bool,
+        typer.Option("--match-intensity", help="Match the grey values of each breast to those of the training images."),
+    ] = False,
     viewer_geometry: Annotated[
         bool,
         typer.Option("--viewer-geometry", help="Add an invented position in space to each SEG, as OHIF needs it."),
@@ -38,6 +42,8 @@ def run(
     """
     options = Options(viewer_geometry=viewer_geometry, allow_for_processing=allow_for_processing)
     segmenter = Segmenter.load(weights, device=device)
+    if match_intensity:
+        segmenter = segmenter.matching_intensity()
     with progress_bar("Segmenting") as on_progress:
         report = segment_files(inputs, segmenter, out, options=options, on_progress=on_progress)
     if as_json:

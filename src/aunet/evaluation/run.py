@@ -87,6 +87,7 @@ def evaluate(
         data=dataset.name,
         split=split,
         grid=(settings.rows, settings.columns),
+        matched_intensity=settings.reference_quantiles is not None,
         threshold=segmenter.threshold,
         tolerance_px=tolerance_px,
         bootstrap=bootstrap,

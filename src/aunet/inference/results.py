@@ -14,7 +14,7 @@ from aunet.inference.masses import Mass
 from aunet.io.aside import write_text
 from aunet.sample import Laterality, Spacing, View
 
-FORMAT = 2
+FORMAT = 3
 RECORDS = "records"
 
 Status = Literal["segmented", "failed"]
@@ -55,6 +55,7 @@ class Key:
     weights_sha256: str
     version: str
     """Of aunet."""
+    matches_intensity: bool
     viewer_geometry: bool
     allow_for_processing: bool
 

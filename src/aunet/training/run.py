@@ -28,6 +28,7 @@ from aunet.models.card import ModelCard
 from aunet.models.checkpoint import load_checkpoint
 from aunet.models.factory import build_network
 from aunet.preprocessing.cache import PreparedCache
+from aunet.preprocessing.population import Population, population_of, profile_of
 from aunet.training.data import Sides, TrainingData, merge_ledger, prepare_samples, sides_of
 from aunet.training.hardware import Hardware, choose_hardware, torch_settings
 from aunet.training.module import SegmentationTask
@@ -149,7 +150,7 @@ def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
     settings = recipe.training
     record = EpochRecord(
         out,
-        _card(recipe, hardware),
+        _card(recipe, hardware, population_of(profile_of(cache.load(one), cache.settings) for one in sides.train)),
         identity=identity,
         epochs=settings.epochs,
         train_images=len(sides.train),
@@ -332,7 +333,7 @@ def _network(recipe: Recipe, init: Path | None) -> nn.Module:
     return network.train()
 
 
-def _card(recipe: Recipe, hardware: Hardware) -> ModelCard:
+def _card(recipe: Recipe, hardware: Hardware, training_images: Population) -> ModelCard:
     """What the checkpoints say of themselves."""
     packages = ("aunet", "torch", "lightning", "numpy")
     versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
@@ -346,6 +347,7 @@ def _card(recipe: Recipe, hardware: Hardware) -> ModelCard:
         data_source=recipe.provenance.data_source,
         trained=datetime.now(UTC).date().isoformat(),
         notes=recipe.provenance.notes,
+        training_images=training_images.to_json(),
     )
 
 
