@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.stats import ks_2samp, kstwobign
 
 from aunet.datasets.dataset import DataSet
@@ -252,7 +253,7 @@ def _grey_drift(here: tuple[float, ...], training: tuple[float, ...]) -> GreyDri
 
 
 def _feature_drift(feature: Feature, values: Values, training: Spread, *, patients: tuple[int, int]) -> FeatureDrift:
-    low, _, high = training.at(_MIDDLE_NINE_TENTHS)
+    low, median, high = (float(value) for value in training.at(_MIDDLE_NINE_TENTHS))
     # Images of one patient are alike: the patients count as draws, not their images.
     n, n_training = min(values.size, patients[0]), min(training.n, patients[1])
     return FeatureDrift(
@@ -260,14 +261,14 @@ def _feature_drift(feature: Feature, values: Values, training: Spread, *, patien
         n=int(values.size),
         n_training=training.n,
         here=tuple(float(value) for value in np.quantile(values, _MIDDLE_NINE_TENTHS)),
-        training=tuple(float(value) for value in training.at(_MIDDLE_NINE_TENTHS)),
+        training=(low, median, high),
         ks=_ks(values, training.at(_FINE_LEVELS)),
         ks_by_chance=min(1.0, float(kstwobign.ppf(CONFIDENCE)) * float(np.sqrt(1 / n + 1 / n_training))),
         outside=float(np.mean((values < low) | (values > high))),
     )
 
 
-def _ks(one: Values, other: Values) -> float:
+def _ks(one: Values, other: Float64[np.ndarray, " m"]) -> float:
     # Its p-value would take images for independent; the distance alone is wanted.
     return float(ks_2samp(one, other, method="asymp").statistic)
 
