@@ -107,9 +107,8 @@ class FeatureDrift:
             f"{self.outside:.0%} of the values here lie outside the training's middle nine tenths"
         )
         distance = f"KS distance {self.ks:.2f}, by chance up to {self.ks_by_chance:.2f}"
-        return f"{facts}. {'Differs' if self.differs else 'Alike'} ({distance})" + (
-            f": {meaning.advice}." if self.differs else "."
-        )
+        verdict = f"Differs ({distance}): {meaning.advice}" if self.differs else f"Within chance ({distance})"
+        return f"{facts}. {verdict}."
 
 
 @dataclass(frozen=True, slots=True)
