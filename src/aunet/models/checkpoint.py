@@ -83,6 +83,10 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
     with torch.device("meta"):
         network = build_network(card.network)
     network.load_state_dict(weights, assign=True)
+    if any(buffer.is_meta for buffer in network.buffers()):
+        # Some encoders work tables out where they are built, and keep them out of their weights.
+        network = build_network(card.network)
+        network.load_state_dict(weights)
     return network.eval(), card
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from aunet.models.card import NetworkSettings
 from aunet.models.encoder_decoder import EncoderDecoder
+from aunet.models.encoders import AU_TIMM, AUTimm, TimmArguments
 from aunet.models.units import UNITS, ResUnit, UnitName, basic_unit
 from aunet.models.upsampling import AttentionUpsampling, BilinearUpsampling
 
@@ -27,18 +28,27 @@ def build_network(settings: NetworkSettings, *, generator: torch.Generator | Non
         generator: Source of the initial weights; None takes PyTorch's own.
 
     Returns:
-        A module from images (b c h w) to logits (b classes h w).
+        A module from images (b c h w) to logits (b classes h w). Pretrained weights that the settings of "au-timm" name
+        are not read here (see `aunet.models.pretrained`).
 
     Raises:
         ValueError: The name is unknown, or a size is too small.
     """
     name = ALIASES.get(settings.name, settings.name)
+    if name == AU_TIMM:
+        return AUTimm(
+            TimmArguments.of(settings.arguments),
+            in_channels=settings.in_channels,
+            classes=settings.classes,
+            reduction=settings.reduction,
+            generator=generator,
+        )
     if name == "aunet":
         parts = partial(EncoderDecoder, ResUnit, basic_unit, partial(AttentionUpsampling, reduction=settings.reduction))
     elif name in BACKBONES:
         encoder, decoder = BACKBONES[name]
         parts = partial(EncoderDecoder, UNITS[encoder], UNITS[decoder], BilinearUpsampling)
     else:
-        msg = f"unknown network {settings.name!r}; known are {', '.join((*ALIASES, *NETWORK_NAMES))}"
+        msg = f"unknown network {settings.name!r}; known are {', '.join((*ALIASES, *NETWORK_NAMES, AU_TIMM))}"
         raise ValueError(msg)
     return parts(in_channels=settings.in_channels, classes=settings.classes, width=settings.width, generator=generator)
