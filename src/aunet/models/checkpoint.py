@@ -81,6 +81,10 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
         raise CheckpointError(msg)
     network = blank_network(card.network)
     network.load_state_dict(weights, assign=True)
+    if any(buffer.is_meta for buffer in network.buffers()):
+        # Some encoders work tables out where they are built, and keep them out of their weights.
+        network = build_network(card.network)
+        network.load_state_dict(weights)
     return network.eval(), card
 
 

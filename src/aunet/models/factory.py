@@ -9,6 +9,7 @@ from torch import nn
 from aunet.models.attention_dense_unet import AttentionDenseUNet
 from aunet.models.card import NetworkSettings
 from aunet.models.encoder_decoder import EncoderDecoder
+from aunet.models.encoders import AU_TIMM, AUTimm, TimmArguments
 from aunet.models.fcdensenet import ASPPFCDenseNet, FCDenseNet
 from aunet.models.foreign import foreign_network
 from aunet.models.fusionnet import FusionNet
@@ -59,16 +60,25 @@ def build_network(settings: NetworkSettings, *, generator: torch.Generator | Non
         generator: Source of the initial weights; None takes PyTorch's own.
 
     Returns:
-        A module from images (b c h w) to logits (b classes h w).
+        A module from images (b c h w) to logits (b classes h w). Pretrained weights that the settings of "au-timm" name
+        are not read here (see `aunet.models.pretrained`).
 
     Raises:
         ValueError: The name is unknown, a size is too small, or the network has no such argument.
     """
     if settings.is_foreign:
         return foreign_network(settings, generator=generator)
+    if settings.name == AU_TIMM:
+        return AUTimm(
+            TimmArguments.of(settings.arguments),
+            in_channels=settings.in_channels,
+            classes=settings.classes,
+            reduction=settings.reduction,
+            generator=generator,
+        )
     if settings.name not in NETWORKS:
         msg = (
-            f"unknown network {settings.name!r}; known are {', '.join(NETWORK_NAMES)},"
+            f"unknown network {settings.name!r}; known are {', '.join((*NETWORK_NAMES, AU_TIMM))},"
             " and any class by its dotted name, such as monai.networks.nets:AttentionUnet"
         )
         raise ValueError(msg)

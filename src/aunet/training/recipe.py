@@ -83,6 +83,10 @@ class PreprocessingSection(_Section):
     """Cut a patch around the mass, its area enlarged by this fraction; none for whole mammograms."""
     breast_level: Annotated[float, Field(gt=0.0, lt=1.0)] = DEFAULT_LEVEL
     """Share of the brightest tissue below which a pixel is background, for `remove_artefacts`."""
+    channel_mean: tuple[float, ...] | None = None
+    """What is subtracted from each channel, last of all; what a pretrained encoder wants. None for nothing."""
+    channel_std: tuple[float, ...] | None = None
+    """What each channel is divided by after that."""
 
     @model_validator(mode="after")
     def _settings_fit(self) -> "PreprocessingSection":
