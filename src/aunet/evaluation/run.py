@@ -89,6 +89,7 @@ def evaluate(
         data=dataset.name,
         split=split,
         grid=(settings.rows, settings.columns),
+        patch_margin=settings.patch_margin,
         threshold=segmenter.threshold,
         tolerance_px=tolerance_px,
         bootstrap=bootstrap,

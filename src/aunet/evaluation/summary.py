@@ -28,6 +28,11 @@ HAU_NOTE = (
     "its figures."
 )
 
+PATCHES = (
+    "It lies on a patch around the largest reference mass of each image, enlarged by {:.0%} in area: so nothing here "
+    "says whether a mass would be found in a whole mammogram."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -50,6 +55,8 @@ class Provenance:
     split: str
     grid: Shape
     """Rows and columns of the model grid, on which every score is measured."""
+    patch_margin: float | None
+    """Gain in area of a patch over its mass; None for whole mammograms."""
     threshold: float
     tolerance_px: float
     """Tolerance of the normalised surface Dice."""
@@ -124,8 +131,10 @@ def definitions(provenance: Provenance) -> Mapping[str, str]:
         A sentence a name.
     """
     rows, columns = provenance.grid
+    patches = "" if provenance.patch_margin is None else f" {PATCHES.format(provenance.patch_margin)}"
     return {
-        "grid": f"Every score is measured on the model grid, {rows} x {columns} pixels; references are brought to it.",
+        "grid": f"Every score is measured on the model grid, {rows} x {columns} pixels; references are brought to it."
+        + patches,
         "n": "Images of the split, none left out: an image without a prediction is a miss.",
         "weights": "Of several files, probabilities are averaged before the threshold; so they are over the flips "
         "(vertical: top and bottom change places; horizontal: left and right; both: all four). `model` is the first's.",
