@@ -18,16 +18,26 @@ class NetworkSettings:
     """Everything that fixes a network's shape."""
 
     name: str = "aunet"
-    """One of `aunet.models.factory.NETWORK_NAMES`."""
+    """One of `aunet.models.factory.NETWORK_NAMES`, or the dotted name of a class (`aunet.models.foreign`)."""
     in_channels: int = 3
     classes: int = 2
     """Background and mass."""
     width: int = 64
     """Channels of the first level; each of the four levels below has twice those of the level above."""
     reduction: int = 16
-    """The paper's r: how far the channel attention of the AU block squeezes its channels."""
+    """The paper's r, for the name "aunet": how far the AU block's channel attention squeezes its channels."""
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)  # Any: what JSON and TOML can say
     """More arguments of the network's constructor, by name."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the name is the dotted name of a class, and not one of our names."""
+        return ":" in self.name
+
+    def __str__(self) -> str:
+        if self.is_foreign:
+            return self.name
+        return f"{self.name}, width {self.width}" + (f", r {self.reduction}" if self.name == "aunet" else "")
 
 
 @dataclass(frozen=True, slots=True)
