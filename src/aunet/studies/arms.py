@@ -83,6 +83,8 @@ class Study:
 class Arm:
     """One training with its evaluation: recipe, data, seed and fold."""
 
+    name: str
+    """The entry's; says nothing of the result."""
     recipe: Recipe
     """Its seed is the arm's."""
     data: str
@@ -101,8 +103,7 @@ class Arm:
 
     def __str__(self) -> str:
         fold = "" if self.fold is None else f", fold {self.fold.number} of {self.fold.of}"
-        pretrained = "" if self.init is None else ", pretrained"
-        return f"{self.recipe.network.name} on {self.data}{pretrained}, seed {self.seed}{fold}"
+        return f"{self.name} on {self.data}, seed {self.seed}{fold}"
 
 
 def arms_of(entry: Entry, *, seeds: int, changes: Sequence[str] = ()) -> tuple[Arm, ...]:
@@ -121,7 +122,7 @@ def arms_of(entry: Entry, *, seeds: int, changes: Sequence[str] = ()) -> tuple[A
     for seed in range(seeds):
         recipe = load_recipe(Path(entry.recipe), [*entry.changes, *changes, f"training.seed={seed}"])
         init = _pretraining_arm(entry, seed=seed, changes=changes)
-        arms += [Arm(recipe, entry.data, fold, init) for fold in folds or [None]]
+        arms += [Arm(entry.name, recipe, entry.data, fold, init) for fold in folds or [None]]
     return tuple(arms)
 
 
@@ -145,7 +146,7 @@ def _pretraining_arm(entry: Entry, *, seed: int, changes: Sequence[str]) -> Arm 
     if first is None:
         return None
     recipe = load_recipe(Path(first.recipe), [*first.changes, *changes, f"training.seed={seed}"])
-    return Arm(recipe, first.data, None, _pretraining_arm(first, seed=seed, changes=changes))
+    return Arm(first.name, recipe, first.data, None, _pretraining_arm(first, seed=seed, changes=changes))
 
 
 def _ancestors(entry: Entry) -> Iterator[Entry]:

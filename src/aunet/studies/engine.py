@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from aunet.studies.cost import Estimate, estimate, timing_key
 from aunet.studies.jobs import (
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 OnProgress = Callable[[int, int], None]
 
 
+@runtime_checkable
 class HasRecipe(Protocol):
     """What is computed by a recipe, whose hardware section says what it needs."""
 
@@ -40,6 +41,7 @@ _Item = TypeVar("_Item", bound=HasRecipe)
 _Result = TypeVar("_Result")
 
 
+@runtime_checkable
 class Workers(Protocol):
     """What computes: this process, or a cluster."""
 

@@ -1,0 +1,155 @@
+"""A study on a Ray cluster of two nodes, one of which is killed while it trains."""
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from aunet.phantom.layouts import write_folder
+from aunet.training.recipe import parse_recipe
+
+pytest.importorskip("ray", reason="the extra `cluster` is not installed")
+TIMEOUT_S = 300
+# Ray takes the address of the network card for 127.0.0.1, unless it is told that clusters are not supported here.
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+RECIPE = """
+[network]
+width = 2
+reduction = 2
+[preprocessing]
+rows = 32
+columns = 32
+[training]
+epochs = {epochs}
+batch_size = 2
+schedule = "cosine"
+learning_rates = [1e-2, 1e-3]
+[hardware]
+accelerator = "cpu"
+precision = "32-true"
+threads = 1
+keep_memory = false
+"""
+STUDY = """
+title = "Weight of the cross-entropy"
+reference = "alpha = 1"
+[[arms]]
+name = "alpha = 1"
+recipe = "recipe.toml"
+[[arms]]
+name = "alpha = 2"
+recipe = "recipe.toml"
+set = ["training.alpha=2.0"]
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    environment: dict[str, str]
+    raylets: tuple[int, ...]
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """Two nodes that know nothing but the loopback device."""
+    # Below /tmp: the path of a socket has 107 characters at most.
+    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+    environment = {**os.environ, **ON_LOOPBACK, "RAY_TMPDIR": str(folder)}
+    host = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("two_nodes.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        text=True,
+    )
+    assert host.stdout is not None
+    address, *raylets = host.stdout.readline().split()
+    try:
+        yield Cluster({**environment, "RAY_ADDRESS": address}, tuple(map(int, raylets)))
+    finally:
+        host.communicate(timeout=TIMEOUT_S)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    write_folder(tmp_path / "phantoms", patients=8, seed=3, rows=128)
+    (tmp_path / "recipe.toml").write_text(RECIPE.format(epochs=40))
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY)
+    return path
+
+
+def start(study: Path, name: str, engine: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+    out = study.parent / name
+    command = [
+        sys.executable,
+        "-m",
+        "aunet.cli.app",
+        "study",
+        str(study),
+        "--data",
+        f"folder:{study.parent / 'phantoms'}",
+    ]
+    options = ["--out", str(out), "--cache", str(out / "cache"), "--seeds", "2", "--engine", engine]
+    return subprocess.Popen([*command, *options], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    _, said = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, said
+    return said
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert process.poll() is None, "the study ended before a node could be killed"
+        assert time.monotonic() < until, f"nothing to kill after {TIMEOUT_S} s"
+        time.sleep(0.05)
+
+
+def epochs_of(run: Path) -> int:
+    metrics = run / "metrics.csv"
+    return len(metrics.read_text().splitlines()) - 1 if metrics.is_file() else 0
+
+
+@pytest.mark.slow
+def test_a_study_whose_node_is_killed_ends_in_the_table_of_a_single_machine(study: Path, cluster: Cluster) -> None:
+    finish(start(study, "here", "local", {**os.environ, **ON_LOOPBACK}))
+    arms = study.parent / "lost" / "arms"
+
+    process = start(study, "lost", "ray", cluster.environment)
+    # Both nodes train: whichever is killed has an arm that is half done.
+    wait_until(lambda: sum(0 < epochs_of(run) < 30 for run in arms.glob("*/run")) == 2, process)
+    os.kill(cluster.raylets[0], signal.SIGKILL)
+    half_done = {run.parent.name: epochs_of(run) for run in arms.glob("*/run")}
+    finish(process)
+
+    assert len(half_done) == 2
+    assert all(0 < epochs < 40 for epochs in half_done.values())
+    for name in ("table.md", "table.csv", "table.tex"):
+        assert (study.parent / "lost" / name).read_bytes() == (study.parent / "here" / name).read_bytes(), name
+    notes = [json.loads(path.read_text()) for path in arms.glob("*/arm.json")]
+    assert [note["epochs"] for note in notes] == [40] * 4
+
+
+def test_a_task_takes_a_processor_a_thread_and_the_gpus_that_it_computes_on() -> None:
+    share_of = importlib.import_module("aunet.studies.cluster").share_of
+    recipe = parse_recipe({"hardware": {"threads": 3, "workers": 2, "devices": 2}}, source="test")
+    on_processors = parse_recipe({"hardware": {"accelerator": "cpu"}}, source="test")
+
+    assert share_of(recipe, has_gpus=True) == (5, 2)
+    assert share_of(recipe, has_gpus=False) == (5, 0)
+    assert share_of(on_processors, has_gpus=True) == (1, 0)
