@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aunet.errors import CheckpointError
 from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings, card_of
-from aunet.models.factory import blank_network
+from aunet.models.factory import blank_network, build_network
 
 DIGEST_KEY = "aunet.weights_sha256"
 # One entry only: safetensors writes several in any order, and equal networks should give equal files.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from aunet.errors import MissingExtraError
 from aunet.models.decoder import AUDecoder
+from aunet.models.sizes import require_multiples
 
 AU_TIMM = "au-timm"
 """Name of the network in recipes."""
@@ -103,18 +104,8 @@ class AUTimm(nn.Module):
 
         Returns:
             Logits on the images' grid, background first.
-
-        Raises:
-            ValueError: Rows or columns don't fit the encoder.
         """
-        rows, columns = images.shape[2:]
-        if rows % self._stride or columns % self._stride:
-            nearest = [max(1, round(size / self._stride)) * self._stride for size in (rows, columns)]
-            msg = (
-                f"an input of {rows} x {columns} pixels; this encoder needs multiples of {self._stride}:"
-                f" set the preprocessing to, for example, {nearest[0]} x {nearest[1]}"
-            )
-            raise ValueError(msg)
+        require_multiples(images, stride=self._stride)
         pyramid = self.encoder(images)
         if self._has_channels_last:
             pyramid = [features.permute(0, 3, 1, 2) for features in pyramid]
