@@ -89,6 +89,18 @@ def test_a_card_from_before_there_were_arguments_has_none() -> None:
     assert ModelCard.from_json(json.dumps(content)).network == replace(CARD.network, arguments={})
 
 
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (NetworkSettings(width=16, reduction=8), "aunet, width 16, r 8"),
+        (NetworkSettings(name="unet"), "unet, width 64"),
+        (NetworkSettings(name="monai.networks.nets:UNet"), "monai.networks.nets:UNet"),
+    ],
+)
+def test_settings_are_said_by_what_matters_to_the_network(settings: NetworkSettings, text: str) -> None:
+    assert str(settings) == text
+
+
 def test_the_input_shape_is_that_of_the_preprocessing() -> None:
     assert CARD.input_shape == (1, 32, 48)
 

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from aunet.errors import MissingExtraError
+from aunet.models.card import AU_TIMM
 from aunet.models.decoder import AUDecoder
+from aunet.models.sizes import require_multiples
 
-AU_TIMM = "au-timm"
-"""Name of the network in recipes."""
 
 
 class TimmArguments(BaseModel):
@@ -103,18 +103,8 @@ class AUTimm(nn.Module):
 
         Returns:
             Logits on the images' grid, background first.
-
-        Raises:
-            ValueError: Rows or columns don't fit the encoder.
         """
-        rows, columns = images.shape[2:]
-        if rows % self._stride or columns % self._stride:
-            nearest = [max(1, round(size / self._stride)) * self._stride for size in (rows, columns)]
-            msg = (
-                f"an input of {rows} x {columns} pixels; this encoder needs multiples of {self._stride}:"
-                f" set the preprocessing to, for example, {nearest[0]} x {nearest[1]}"
-            )
-            raise ValueError(msg)
+        require_multiples(images, stride=self._stride)
         pyramid = self.encoder(images)
         if self._has_channels_last:
             pyramid = [features.permute(0, 3, 1, 2) for features in pyramid]
@@ -174,7 +164,7 @@ def create_encoder(
         options["dynamic_img_size"] = True
     with torch.random.fork_rng(devices=[], enabled=generator is not None):
         if generator is not None:  # timm draws from PyTorch's own generator
-            torch.manual_seed(int(torch.randint(2**31, (), generator=generator, device="cpu")))
+            torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         try:
             encoder: nn.Module = library.create_model(name, features_only=True, in_chans=in_channels, **options)
         except (TypeError, RuntimeError, AttributeError, AssertionError) as error:

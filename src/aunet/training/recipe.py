@@ -31,7 +31,7 @@ class NetworkSection(_Section):
     """Which network is built."""
 
     name: str = "aunet"
-    """Name of the network, as `aunet networks` lists them."""
+    """Name of the network, as `aunet networks` lists them, or of a class: `monai.networks.nets:AttentionUnet`."""
     in_channels: Annotated[int, Field(ge=1, le=3)] = 3
     """Channels of the model input; equal to `preprocessing.channels`."""
     classes: Literal[2] = 2
@@ -39,9 +39,9 @@ class NetworkSection(_Section):
     width: Positive = 64
     """Channels of the first level; each level below has twice as many."""
     reduction: Positive = 16
-    """Reduction ratio r of the squeeze-and-excitation in the AU block."""
+    """Reduction ratio r of the squeeze-and-excitation in the AU block of network `aunet`."""
     arguments: dict[str, JsonValue] = {}
-    """More arguments of the network's constructor, by name; nested tables and lists are allowed."""
+    """More arguments of the network's constructor, by name, with nested tables and lists; the text "None" is None."""
 
     @field_validator("arguments")
     @classmethod
