@@ -20,14 +20,14 @@ class NetworkSettings:
     """Everything that fixes a network's shape."""
 
     name: str = "aunet"
-    """One of `aunet.models.factory.NETWORK_NAMES`, "au-timm", or the dotted name of a class (`aunet.models.foreign`)."""
+    """One of `aunet.models.factory.NETWORK_NAMES`, "au-timm", or the dotted name of a class (`models.foreign`)."""
     in_channels: int = 3
     classes: int = 2
     """Background and mass."""
     width: int = 64
     """Channels of the first level; each of the four levels below has twice those of the level above."""
     reduction: int = 16
-    """The paper's r, for the names "aunet" and "au-timm": how far the AU block's channel attention squeezes its channels."""
+    """The paper's r, for the names "aunet" and "au-timm": how far the AU block's attention squeezes its channels."""
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)  # Any: what JSON and TOML can say
     """More arguments of the network's constructor, by name."""
 

@@ -16,7 +16,6 @@ from aunet.models.decoder import AUDecoder
 from aunet.models.sizes import require_multiples
 
 
-
 class TimmArguments(BaseModel):
     """What a recipe says under `[network.arguments]` of the network `au-timm`."""
 
