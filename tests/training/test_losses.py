@@ -1,6 +1,7 @@
 """The loss of the paper, against hand-worked values and other implementations."""
 
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -87,6 +88,50 @@ def test_the_loss_is_dice_plus_alpha_times_cross_entropy() -> None:
     loss = segmentation_loss(logits, reference, alpha=0.5)
 
     assert float(loss.total) == pytest.approx(float(loss.dice) + 0.5 * float(loss.cross_entropy))
+
+
+def _two_pixels() -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits that make the probability of mass 0.75 and 0.5, in an image whose first pixel is mass."""
+    mass = torch.tensor([[[math.log(3), 0.0]]])
+    return torch.stack([torch.zeros_like(mass), mass], dim=1), torch.tensor([[[True, False]]])
+
+
+# Dice loss: 1 - (2 x 0.75 + 1) / (0.75 + 0.5 + 1 + 1) = 3 / 13; cross-entropy: -(ln 0.75 + ln 0.5) / 2 = 0.490415.
+_DICE, _ENTROPY = 3 / 13, 0.490415
+
+
+@pytest.mark.parametrize(
+    ("alpha", "dice_weight", "expected"),
+    [
+        (0.0, 1.0, _DICE),
+        (1.0, 0.0, _ENTROPY),
+        (0.5, 1.0, _DICE + 0.5 * _ENTROPY),
+        (1.0, 1.0, _DICE + _ENTROPY),
+        (2.0, 1.0, _DICE + 2 * _ENTROPY),
+    ],
+)
+def test_dice_alone_entropy_alone_and_their_sums_by_hand(alpha: float, dice_weight: float, expected: float) -> None:
+    logits, reference = _two_pixels()
+
+    loss = segmentation_loss(logits, reference, alpha=alpha, dice_weight=dice_weight)
+
+    assert float(loss.total) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("dice_over", ["image", "batch"])
+@pytest.mark.parametrize(("alpha", "dice_weight"), [(0.0, 1.0), (1.0, 0.0), (0.5, 1.0), (1.0, 1.0), (2.0, 1.0)])
+def test_the_gradient_is_that_of_finite_differences(
+    alpha: float, dice_weight: float, dice_over: Literal["image", "batch"]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 2, 3, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+    # The second image shows no mass.
+    reference = torch.rand(2, 3, 4, generator=generator) < torch.tensor([0.4, 0.0])[:, None, None]
+
+    def total(logits: torch.Tensor) -> torch.Tensor:
+        return segmentation_loss(logits, reference, alpha=alpha, dice_weight=dice_weight, dice_over=dice_over).total
+
+    assert torch.autograd.gradcheck(total, (logits,))
 
 
 def test_only_the_probability_of_mass_enters_the_dice_loss() -> None:

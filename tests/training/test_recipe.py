@@ -158,6 +158,9 @@ def test_an_unknown_section_is_named_with_its_nearest_neighbour(small: Path) -> 
     [
         ("training.epochs=0", "training.epochs: Input should be greater than or equal to 1"),
         ("training.learning_rates=[]", "learning_rates is empty"),
+        ("training.dice_weight=0\ntraining.alpha=0", "leaves no loss"),
+        ("training.ema_decay=1.0", "training.ema_decay: Input should be less than 1"),
+        ("fine_tuning.freeze=encoder", "fine_tuning.freeze: Input should be a valid tuple"),
         ("training.epochs_per_rate=[1, 2]", "give one number of epochs for each rate"),
         ("network.in_channels=1", "set both to 1"),
         ("preprocessing.percentiles=[99.0, 1.0]", "two ascending numbers"),
@@ -169,7 +172,7 @@ def test_an_unknown_section_is_named_with_its_nearest_neighbour(small: Path) -> 
 )
 def test_a_wrong_value_is_explained(small: Path, override: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        load_recipe(small, [override])
+        load_recipe(small, override.splitlines())
 
     assert message in str(caught.value)
 

@@ -118,11 +118,13 @@ def test_another_seed_gives_other_weights(dataset: DataSet, make_recipe: MakeRec
     assert not _same_weights(one.last, other.last)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("steps", "changes"), [(1, {}), (2, {}), (5, {}), (5, {"ema_decay": 0.8, "deep_supervision": 0.5})]
+)
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
-    steps: int, dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+    steps: int, changes: dict[str, object], dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
-    recipe = make_recipe(training={"epochs": 3}, augmentation={"flip_probability": 0.5, "noise": 0.1})
+    recipe = make_recipe(training={"epochs": 3} | changes, augmentation={"flip_probability": 0.5, "noise": 0.1})
     whole = train(recipe, dataset, tmp_path / "whole", cache=tmp_path / "cache")
     with pytest.raises(CrashError):
         train(recipe, dataset, tmp_path / "cut", cache=tmp_path / "cache", on_progress=_stop_after(steps))
@@ -311,6 +313,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(
     [
         {"optimizer": "adamw", "weight_decay": 0.1, "amsgrad": False},
         {"gradient_clip": 0.1},
+        {"dice_weight": 0.0},
         {"schedule": "steps", "epochs_per_rate": [1, 1], "dice_over": "batch"},
     ],
 )

@@ -1,4 +1,4 @@
-"""The loss of the paper: Dice of the mass class plus a weighted cross-entropy."""
+"""The loss of the paper: Dice of the mass class plus a weighted cross-entropy; either of them alone as well."""
 
 from typing import Literal, NamedTuple
 
@@ -23,28 +23,30 @@ def segmentation_loss(
     reference: Bool[Tensor, "b h w"],
     *,
     alpha: float = 1.0,
+    dice_weight: float = 1.0,
     epsilon: float = 1.0,
     dice_over: Literal["batch", "image"] = "image",
 ) -> Loss:
-    """Dice loss + alpha x cross-entropy.
+    """Dice weight x Dice loss + alpha x cross-entropy.
 
     Args:
         logits: Output of the network; channel 1 is the mass.
         reference: Reference masks.
-        alpha: Weight of the cross-entropy.
+        alpha: Weight of the cross-entropy; 0 for the Dice loss alone.
+        dice_weight: Weight of the Dice loss, 1 in the paper; 0 for the cross-entropy alone.
         epsilon: Constant of the Dice loss, in pixels.
         dice_over: What the sums of the Dice loss run over.
 
     Returns:
-        The loss and its parts, in 32 bit also where the network computes in 16.
+        The loss and its parts (unweighted), in 32 bit also where the network computes in 16.
 
     Source:
         Sun et al. 2020, doi 10.1088/1361-6560/ab5745, equation 9.
     """
-    log_probability = logits.float().log_softmax(dim=1)
+    log_probability = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=1)
     dice = dice_loss(log_probability[:, MASS].exp(), reference, epsilon=epsilon, over=dice_over)
     entropy = cross_entropy(log_probability, reference)
-    return Loss(dice + alpha * entropy, dice, entropy)
+    return Loss(dice_weight * dice + alpha * entropy, dice, entropy)
 
 
 def dice_loss(

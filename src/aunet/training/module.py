@@ -12,7 +12,9 @@ from torch.optim import Adam, AdamW, Optimizer
 from aunet.metrics.overlap import dice, precision, sensitivity
 from aunet.metrics.scores import outcome_of
 from aunet.training.data import Batch
-from aunet.training.losses import MASS, Loss, segmentation_loss
+from aunet.training.deep_supervision import DeepSupervision, LossFunction
+from aunet.training.fine_tuning import find_head, freeze
+from aunet.training.losses import MASS, segmentation_loss
 
 # Columns of the table of validation scores, one row an image.
 _IMAGES, _LOSS, _WITH_MASS, _DSC, _SENSITIVITY, _PRECISION, _MISSED, _FALSE_POSITIVE = range(8)
@@ -43,13 +45,14 @@ class SegmentationTask(LightningModule):
         *,
         learning_rates: Sequence[float],
         n_validation: int,
+        loss: LossFunction = segmentation_loss,
         optimizer: Literal["adam", "adamw"] = "adam",
         amsgrad: bool = True,
         weight_decay: float = 0.0,
-        alpha: float = 1.0,
-        epsilon: float = 1.0,
-        dice_over: Literal["image", "batch"] = "image",
         threshold: float = 0.5,
+        frozen: Sequence[str] = (),
+        head_factor: float = 1.0,
+        deep_supervision: DeepSupervision | None = None,
         channels_last: bool = True,
         fused: bool = True,
     ) -> None:
@@ -59,32 +62,44 @@ class SegmentationTask(LightningModule):
             network: From images to logits.
             learning_rates: Learning rate of each epoch.
             n_validation: Number of validation images.
+            loss: From logits and reference masks to the loss.
             optimizer: Which optimizer.
             amsgrad: Use its AMSGrad variant.
             weight_decay: Its weight decay.
-            alpha: Weight of the cross-entropy.
-            epsilon: Constant of the Dice loss.
-            dice_over: What its sums run over.
             threshold: Probability from which a pixel counts as mass.
+            frozen: Parts of the network that are not trained; their batch normalisation keeps its statistics, too.
+            head_factor: Learning rate of the head, as a multiple of the other weights'.
+            deep_supervision: Adds the loss of the decoder's levels in training.
             channels_last: Store the channels of a pixel side by side.
             fused: Update all weights in one kernel; faster, not for 16-bit training with gradient clipping.
         """
         super().__init__()
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self._memory_format)  # type: ignore[call-overload]  # not in its stub
+        self.deep_supervision = deep_supervision
         self.learning_rates = tuple(learning_rates)
         self._optimizer: type[Adam] = {"adam": Adam, "adamw": AdamW}[optimizer]
         self._amsgrad = amsgrad
         self._weight_decay = weight_decay
         self._fused = fused
-        self._alpha = alpha
-        self._epsilon = epsilon
-        self._dice_over = dice_over
+        self._loss = loss
         self._threshold = threshold
         self._n_validation = n_validation
+        self._frozen = tuple(frozen)
+        self._head_factor = head_factor
+        self._head = f"network.{find_head(network)}." if head_factor != 1 else None
         self._table = torch.zeros(0)
         self.scores: ValidationScores | None = None
         """Scores of the latest pass over the validation images."""
+        freeze(self.network, self._frozen)
+        self.train()
+
+    def train(self, mode: bool = True) -> "SegmentationTask":  # noqa: FBT001, FBT002  (PyTorch's signature)
+        """Switch to training or evaluation; frozen parts stay in evaluation, so that their statistics don't move."""
+        super().train(mode)
+        for part in self._frozen:
+            self.network.get_submodule(part).eval()
+        return self
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 h w"]:
         """Logits of a batch."""
@@ -93,7 +108,9 @@ class SegmentationTask(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002  (Lightning's signature)
         """The loss of one batch."""
-        loss = self._loss(self(batch.images), batch)
+        loss = self._loss(self(batch.images), batch.masks)
+        if self.deep_supervision is not None:
+            loss = loss._replace(total=loss.total + self.deep_supervision(batch.masks))
         size = len(batch.images)
         for name, value in zip(("loss", "dice_loss", "cross_entropy"), loss, strict=True):
             self.log(f"train_{name}", value, on_step=False, on_epoch=True, batch_size=size, sync_dist=self._is_spread)
@@ -110,11 +127,10 @@ class SegmentationTask(LightningModule):
         references = batch.masks.cpu().numpy()
         for i, position in enumerate(batch.positions.tolist()):
             prediction, reference = predictions[i], references[i]
-            one = Batch(batch.images[i : i + 1], batch.masks[i : i + 1], batch.positions[i : i + 1])
             row = self._table[position]
             outcome = outcome_of(prediction, reference)
             row[_IMAGES] = 1
-            row[_LOSS] = float(self._loss(logits[i : i + 1], one).total)
+            row[_LOSS] = float(self._loss(logits[i : i + 1], batch.masks[i : i + 1]).total)
             row[_MISSED] = outcome == "missed"
             row[_FALSE_POSITIVE] = outcome == "false_positive"
             if outcome in {"scored", "missed"}:
@@ -131,9 +147,12 @@ class SegmentationTask(LightningModule):
         self.scores = _summarise(table)
 
     def configure_optimizers(self) -> Optimizer:
-        """The optimizer, at the rate of the first epoch."""
+        """The optimizer of all weights that are not frozen, at the rate of the first epoch."""
+        groups = [
+            {"params": weights, "lr": self.learning_rates[0] * factor} for factor, weights in self._by_factor().items()
+        ]
         return self._optimizer(
-            self.parameters(),
+            groups,
             lr=self.learning_rates[0],
             amsgrad=self._amsgrad,
             weight_decay=self._weight_decay,
@@ -144,17 +163,21 @@ class SegmentationTask(LightningModule):
         """Set the rate of this epoch."""
         rate = self.learning_rates[min(self.current_epoch, len(self.learning_rates) - 1)]
         for optimizer in self.trainer.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            for group, factor in zip(optimizer.param_groups, self._by_factor(), strict=True):
+                group["lr"] = rate * factor
 
     @property
     def _is_spread(self) -> bool:
         return self.trainer.world_size > 1
 
-    def _loss(self, logits: Tensor, batch: Batch) -> Loss:
-        return segmentation_loss(
-            logits, batch.masks, alpha=self._alpha, epsilon=self._epsilon, dice_over=self._dice_over
-        )
+    def _by_factor(self) -> dict[float, list[nn.Parameter]]:
+        """The weights to train, by the factor of their learning rate."""
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, weight in self.named_parameters():
+            if weight.requires_grad:
+                factor = self._head_factor if self._head and name.startswith(self._head) else 1.0
+                groups.setdefault(factor, []).append(weight)
+        return groups
 
 
 def _summarise(table: Float[Tensor, "n 8"]) -> ValidationScores:

@@ -68,6 +68,7 @@ def preflight(  # noqa: PLR0913, RUF100  (plain values, not a recipe)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"],
     run_folder: Path,
     cache_folder: Path,
+    is_averaged: bool = False,
 ) -> Preflight:
     """Work out memory and disk of a run, without computing or allocating anything of its size.
 
@@ -82,6 +83,7 @@ def preflight(  # noqa: PLR0913, RUF100  (plain values, not a recipe)
         precision: What it computes in.
         run_folder: Where checkpoints go.
         cache_folder: Where prepared arrays go.
+        is_averaged: A moving average of the weights is kept beside them.
 
     Returns:
         Each need, with what there is.
@@ -90,7 +92,7 @@ def preflight(  # noqa: PLR0913, RUF100  (plain values, not a recipe)
     if precision != "32-true":
         features_bytes //= 2
     image_bytes = (network.in_channels * _FLOAT_BYTES + 1) * rows * columns
-    step_bytes = weights_bytes * (2 + _OPTIMIZER_STATES) + features_bytes * batch_size
+    step_bytes = weights_bytes * (2 + _OPTIMIZER_STATES + is_averaged) + features_bytes * batch_size
     batches_bytes = batch_size * image_bytes * (1 + 2 * workers)
     fewer = "set training.batch_size, network.width or the preprocessing's rows and columns smaller"
     needs = [
@@ -103,8 +105,8 @@ def preflight(  # noqa: PLR0913, RUF100  (plain values, not a recipe)
     ]
     if device == "cuda":
         needs.append(Need("memory of the CUDA device", step_bytes, torch.cuda.mem_get_info()[0], fewer))
-    # best, last, the file for resuming (weights and optimizer), and one of them being written aside.
-    checkpoints_bytes = weights_bytes * (2 + 2 * (1 + _OPTIMIZER_STATES))
+    # best, last, the file for resuming (weights, their average and optimizer), and one of them being written aside.
+    checkpoints_bytes = weights_bytes * (2 + 2 * (1 + _OPTIMIZER_STATES + is_averaged))
     needs += _disk_needs(run_folder, checkpoints_bytes, cache_folder, images * image_bytes)
     if workers and _SHARED_MEMORY.is_dir():
         free = shutil.disk_usage(_SHARED_MEMORY).free

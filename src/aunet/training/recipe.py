@@ -120,11 +120,18 @@ class TrainingSection(_Section):
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     """Epochs over which the rate first rises linearly."""
     alpha: Annotated[float, Field(ge=0.0)] = 1.0
-    """Weight of the cross-entropy beside the Dice loss."""
+    """Weight of the cross-entropy in the loss; 0 for the Dice loss alone."""
+    dice_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    """Weight of the Dice loss; 0 for the cross-entropy alone."""
     epsilon: Annotated[float, Field(gt=0.0)] = 1.0
     """Constant of the Dice loss, in pixels."""
     dice_over: Literal["image", "batch"] = "image"
     """Sums of the Dice loss run over the pixels of each image (the paper), or of the whole batch."""
+    deep_supervision: NotNegative = 0.0
+    """Weight of the mean loss of a classifier on each decoder level but the last, in training only; 0 for none."""
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Validate and save an exponential moving average of the weights (and batch statistics) that keeps this share of
+    itself at each step, such as 0.999; 0 for the weights as they are."""
     gradient_clip: Annotated[float, Field(ge=0.0)] = 0.0
     """Largest norm of the gradient; 0 leaves it as it is."""
     validation_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.15
@@ -135,6 +142,13 @@ class TrainingSection(_Section):
     """Probability from which a pixel counts as mass, in validation and in the checkpoint."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Decides the first weights, the held-out patients, the order of the images and the augmentation."""
+
+    @model_validator(mode="after")
+    def _has_a_loss(self) -> "TrainingSection":
+        if self.alpha == self.dice_weight == 0:
+            msg = "alpha and dice_weight are both 0, which leaves no loss; set one of them above 0"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _rates_fit(self) -> "TrainingSection":
@@ -148,6 +162,21 @@ class TrainingSection(_Section):
             )
             raise ValueError(msg)
         return self
+
+
+class FineTuningSection(_Section):
+    """What becomes of the weights that `--init` takes from a checkpoint; the defaults train them all on."""
+
+    requires_checkpoint: bool = False
+    """The recipe starts from a checkpoint: without `--init` it is an error. So are other values than these defaults."""
+    head: Literal["keep", "reset"] = "keep"
+    """Keep the last convolution, the classifier, or give it random weights."""
+    freeze: tuple[str, ...] = ()
+    """Parts of the network that stay as they are, such as "encoder"; their batch normalisation keeps its statistics."""
+    learning_rate_factor: Annotated[float, Field(gt=0.0)] = 1.0
+    """Multiplies `training.learning_rates`, for all weights but the head's."""
+    head_learning_rate_factor: Annotated[float, Field(gt=0.0)] = 1.0
+    """Multiplies `training.learning_rates`, for the head's weights."""
 
 
 class AugmentationSection(_Section):
@@ -226,6 +255,8 @@ class Recipe(_Section):
     """How a mammogram becomes model input."""
     training: TrainingSection = TrainingSection()
     """How the weights are found."""
+    fine_tuning: FineTuningSection = FineTuningSection()
+    """What becomes of the weights of a checkpoint."""
     augmentation: AugmentationSection = AugmentationSection()
     """Random changes of the training images."""
     hardware: HardwareSection = HardwareSection()

@@ -21,6 +21,7 @@ from aunet.errors import TrainingError
 from aunet.io.aside import write_text
 from aunet.models.card import ModelCard
 from aunet.models.checkpoint import save_checkpoint
+from aunet.training.averaging import MovingAverage
 from aunet.training.module import SegmentationTask
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class EpochRecord(Callback):
         train_images: int,
         seed: int,
         patience: int = 0,
+        average: MovingAverage | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Set up the record of a run.
@@ -121,6 +123,7 @@ class EpochRecord(Callback):
             train_images: Images an epoch.
             seed: Seed of the run.
             patience: Epochs without a better score until the run stops; 0 for never.
+            average: Keeps the weights that are saved; None to save those of the task.
             on_progress: Called with the steps done and their total.
         """
         self._folder = folder
@@ -129,6 +132,7 @@ class EpochRecord(Callback):
         self._train_images = train_images
         self._seed = seed
         self._patience = patience
+        self._average = average
         self._on_progress = on_progress
         self._writer: SummaryWriter | None = None
         self._started = 0.0
@@ -197,7 +201,7 @@ class EpochRecord(Callback):
             identity=self.state.identity,
         )
         if trainer.is_global_zero:
-            self._write(row, pl_module.network, is_best=is_best)
+            self._write(row, self._average.network if self._average else pl_module.network, is_best=is_best)
         aside = self._folder / f"{RESUME}.part"
         trainer.save_checkpoint(aside)
         if trainer.is_global_zero:

@@ -12,12 +12,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_only
-from torch import nn
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.split_file import freeze, write_splits
@@ -25,16 +23,17 @@ from aunet.datasets.splits import samples_of
 from aunet.errors import AunetError, TrainingError
 from aunet.io.aside import write_text
 from aunet.models.card import ModelCard
-from aunet.models.checkpoint import load_checkpoint
-from aunet.models.factory import build_network
+from aunet.models.pretrained import without_first_weights
 from aunet.preprocessing.cache import PreparedCache
+from aunet.training.averaging import MovingAverage
 from aunet.training.data import Sides, TrainingData, merge_ledger, prepare_samples, sides_of
+from aunet.training.fine_tuning import ORIGIN, Origin, find_origin, origin_to_json
 from aunet.training.hardware import Hardware, choose_hardware, torch_settings
-from aunet.training.module import SegmentationTask
 from aunet.training.preflight import Preflight, preflight
-from aunet.training.recipe import Recipe, load_recipe
+from aunet.training.pretrained import check_statistics
+from aunet.training.recipe import FineTuningSection, Recipe, load_recipe
 from aunet.training.record import BEST, LAST, METRICS, RESUME, EpochRecord, RunState, read_state
-from aunet.training.schedule import learning_rates_by_epoch
+from aunet.training.task import build_task
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +105,8 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     """
     on_main = rank_zero_only  # of several processes, one writes
     on_main(_refuse_existing)(out, recipe, resume=resume)
+    origin = find_origin(out, init, is_begun=resume and (out / RECIPE).is_file())
+    _refuse_without_origin(recipe, origin)
     hardware = choose_hardware(recipe.hardware.accelerator, recipe.hardware.precision, threads=recipe.hardware.threads)
     logger.info("computing on %s", hardware.reason)
     settings = recipe.training
@@ -113,6 +114,7 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     splits = freeze({"train": sides.train, "validation": sides.validation, "test": samples_of(dataset, "test")})
     cache_folder = cache or out / "cache"
     needs = _check_needs(recipe, hardware, sides, out, cache_folder)
+    check_statistics(recipe.network.settings(), recipe.preprocessing.settings())
     for need in needs.needs:
         logger.info("%s", need)
     prepared = PreparedCache(cache_folder, recipe.preprocessing.settings())
@@ -120,14 +122,27 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     ledger = merge_ledger(dataset.ledger, found)
     identity = _identity(readable)
     state = _state_to_resume(out, identity=identity) if resume else None
+    if state is None and init is None:
+        _refuse_lost_origin(out, origin)
     on_main(ledger.write)(out)
     on_main(write_splits)(out / SPLITS, splits)
+    if origin is not None:
+        on_main(write_text)(out / ORIGIN, origin_to_json(origin))
     on_main(write_text)(out / RECIPE, recipe.to_toml())
     logger.info("%d images to train on, %d to validate on", len(readable.train), len(readable.validation))
     if state is None or not _is_finished(state, recipe):
         with _run_settings(recipe):
             state = _fit(
-                recipe, hardware, readable, prepared, out, identity, init=init, state=state, report=on_progress
+                recipe,
+                hardware,
+                readable,
+                prepared,
+                out,
+                identity,
+                init=init,
+                origin=origin,
+                state=state,
+                report=on_progress,
             )
     run = _describe(out, state, readable, hardware, refused=ledger.counts["refused"])
     on_main(write_text)(out / SUMMARY, json.dumps(asdict(run), default=str, indent=1) + "\n")
@@ -143,40 +158,30 @@ def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
     identity: str,
     *,
     init: Path | None,
+    origin: Origin | None,
     state: RunState | None,
     report: OnProgress | None,
 ) -> RunState:
     settings = recipe.training
+    average = MovingAverage(decay=settings.ema_decay) if settings.ema_decay else None
     record = EpochRecord(
         out,
-        _card(recipe, hardware),
+        _card(recipe, hardware, origin),
         identity=identity,
         epochs=settings.epochs,
         train_images=len(sides.train),
         seed=settings.seed,
         patience=settings.patience,
+        average=average,
         on_progress=report,
     )
-    task = SegmentationTask(
-        _network(recipe, init),
-        learning_rates=learning_rates_by_epoch(
-            settings.schedule,
-            settings.learning_rates,
-            epochs=settings.epochs,
-            epochs_per_rate=settings.epochs_per_rate,
-            warmup_epochs=settings.warmup_epochs,
-        ),
+    # A run that goes on has its weights in the file for resuming.
+    task = build_task(
+        recipe,
+        hardware,
         n_validation=len(sides.validation),
-        optimizer=settings.optimizer,
-        amsgrad=settings.amsgrad,
-        weight_decay=settings.weight_decay,
-        alpha=settings.alpha,
-        epsilon=settings.epsilon,
-        dice_over=settings.dice_over,
-        threshold=settings.threshold,
-        channels_last=recipe.hardware.channels_last,
-        # Lightning clips no gradient under mixed precision where the optimizer says that it is fused.
-        fused=hardware.precision == "32-true" or not settings.gradient_clip,
+        init=None if state else init,
+        is_resumed=state is not None,
     )
     data = TrainingData(
         sides,
@@ -189,7 +194,9 @@ def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
     if state is not None:
         logger.info("going on after epoch %d of %d", len(state.rows), settings.epochs)
     try:
-        trainer = _trainer(recipe, hardware, record, out, has_validation=bool(sides.validation))
+        # The average first: at the end of an epoch it has to be there before the record writes it.
+        callbacks: list[Callback] = [average, record] if average else [record]
+        trainer = _trainer(recipe, hardware, callbacks, out, has_validation=bool(sides.validation))
         trainer.fit(task, data, ckpt_path=out / RESUME if state else None, weights_only=True)
     except AunetError:
         raise
@@ -198,7 +205,9 @@ def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
     return record.state
 
 
-def _trainer(recipe: Recipe, hardware: Hardware, record: EpochRecord, out: Path, *, has_validation: bool) -> Trainer:
+def _trainer(
+    recipe: Recipe, hardware: Hardware, callbacks: list[Callback], out: Path, *, has_validation: bool
+) -> Trainer:
     """Lightning's trainer, with nothing of its own output."""
     return Trainer(
         accelerator=hardware.accelerator,
@@ -212,7 +221,7 @@ def _trainer(recipe: Recipe, hardware: Hardware, record: EpochRecord, out: Path,
         sync_batchnorm=recipe.hardware.devices * recipe.hardware.num_nodes > 1 and hardware.accelerator == "cuda",
         benchmark=recipe.hardware.cudnn_benchmark,
         deterministic=recipe.hardware.deterministic,
-        callbacks=[record],
+        callbacks=callbacks,
         default_root_dir=out,
         logger=False,
         enable_checkpointing=False,
@@ -243,10 +252,12 @@ def _run_settings(recipe: Recipe) -> Iterator[None]:
                 keep_memory=hardware.keep_memory,
             ),
         ):
-            # Both are advice against settings that are made on purpose: prepared images are read from memory-mapped
-            # files, for which one process is enough, and the recipe may ask for the CPU beside a free GPU.
+            # Advice against settings that are made on purpose: prepared images are read from memory-mapped files, for
+            # which one process is enough; the recipe may ask for the CPU beside a free GPU; frozen parts of a network
+            # stay in evaluation.
             warnings.filterwarnings("ignore", ".*does not have many workers", PossibleUserWarning)
             warnings.filterwarnings("ignore", "GPU available but not used", PossibleUserWarning)
+            warnings.filterwarnings("ignore", ".*in eval mode at the start of training", PossibleUserWarning)
             # Lightning 2.6 asks PyTorch 2.13 for a class of its tree that is on its way out.
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
             yield
@@ -266,6 +277,18 @@ def _refuse_existing(out: Path, recipe: Recipe, *, resume: bool) -> None:
         _refuse_other_recipe(out / RECIPE, recipe)
     elif is_used:
         msg = f"{out}: holds no {RECIPE}, so it is no run to go on with; choose another folder (nothing was changed)"
+        raise TrainingError(msg)
+
+
+def _refuse_without_origin(recipe: Recipe, origin: Origin | None) -> None:
+    if origin is None and recipe.fine_tuning != FineTuningSection():
+        msg = "the recipe's [fine_tuning] is for weights of a checkpoint; give one by --init, or leave the section out"
+        raise TrainingError(msg)
+
+
+def _refuse_lost_origin(out: Path, origin: Origin | None) -> None:
+    if origin is not None:
+        msg = f"{out}: was cut off before its first epoch ended; give {origin.name}, from which it started, by --init"
         raise TrainingError(msg)
 
 
@@ -309,6 +332,7 @@ def _check_needs(recipe: Recipe, hardware: Hardware, sides: Sides, out: Path, ca
         precision=hardware.precision,
         run_folder=out,
         cache_folder=cache_folder,
+        is_averaged=recipe.training.ema_decay > 0,
     )
     if found.missing:
         lines = [f"{need}; {need.remedy}" for need in found.missing]
@@ -316,28 +340,12 @@ def _check_needs(recipe: Recipe, hardware: Hardware, sides: Sides, out: Path, ca
     return found
 
 
-def _network(recipe: Recipe, init: Path | None) -> nn.Module:
-    settings = recipe.network.settings()
-    if init is None:
-        return build_network(settings, generator=torch.Generator().manual_seed(recipe.training.seed))
-    network, card = load_checkpoint(init)
-    differing = [
-        f"{name} {theirs!r} (recipe: {ours!r})"
-        for (name, theirs), ours in zip(asdict(card.network).items(), asdict(settings).values(), strict=True)
-        if theirs != ours
-    ]
-    if differing:
-        msg = f"{init}: its weights are of another network: {', '.join(differing)}; set the recipe's [network] to fit"
-        raise TrainingError(msg)
-    return network.train()
-
-
-def _card(recipe: Recipe, hardware: Hardware) -> ModelCard:
+def _card(recipe: Recipe, hardware: Hardware, origin: Origin | None) -> ModelCard:
     """What the checkpoints say of themselves."""
     packages = ("aunet", "torch", "lightning", "numpy")
     versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
     return ModelCard(
-        network=recipe.network.settings(),
+        network=without_first_weights(recipe.network.settings()),
         preprocessing=recipe.preprocessing.settings().to_json(),
         recipe=recipe.to_toml(),
         threshold=recipe.training.threshold,
@@ -345,7 +353,7 @@ def _card(recipe: Recipe, hardware: Hardware) -> ModelCard:
         licence=recipe.provenance.licence,
         data_source=recipe.provenance.data_source,
         trained=datetime.now(UTC).date().isoformat(),
-        notes=recipe.provenance.notes,
+        notes=" ".join(filter(None, (recipe.provenance.notes, origin.note if origin else ""))),
     )
 
 
