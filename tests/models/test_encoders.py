@@ -150,7 +150,9 @@ def test_arguments_that_give_no_network_are_refused(arguments: dict[str, Any], m
 
 @pytest.mark.parametrize("encoder", [SMALL, "swin_tiny_patch4_window7_224"])
 def test_a_size_that_the_strides_do_not_divide_is_refused_with_one_that_they_do(encoder: str) -> None:
-    with pytest.raises(ValueError, match=r"72 x 96 pixels .* multiples of 32: .* rows to 64 or 96"):
+    with pytest.raises(
+        ValueError, match=r"72 x 96 pixels .* multiples of 32: .* rows to 64 or 96 and its columns to 96"
+    ):
         built(encoder)(noise(1, 3, 72, 96))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aunet.errors import CheckpointError
 from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings, card_of
-from aunet.models.factory import blank_network, build_network
+from aunet.models.factory import blank_network
 
 DIGEST_KEY = "aunet.weights_sha256"
 # One entry only: safetensors writes several in any order, and equal networks should give equal files.
@@ -81,10 +81,6 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
         raise CheckpointError(msg)
     network = blank_network(card.network)
     network.load_state_dict(weights, assign=True)
-    if any(buffer.is_meta for buffer in network.buffers()):
-        # Some encoders work tables out where they are built, and keep them out of their weights.
-        network = build_network(card.network)
-        network.load_state_dict(weights)
     return network.eval(), card
 
 

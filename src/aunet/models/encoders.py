@@ -11,11 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from aunet.errors import MissingExtraError
+from aunet.models.card import AU_TIMM
 from aunet.models.decoder import AUDecoder
 from aunet.models.sizes import require_multiples
-
-AU_TIMM = "au-timm"
-"""Name of the network in recipes."""
 
 
 class TimmArguments(BaseModel):
@@ -165,7 +163,7 @@ def create_encoder(
         options["dynamic_img_size"] = True
     with torch.random.fork_rng(devices=[], enabled=generator is not None):
         if generator is not None:  # timm draws from PyTorch's own generator
-            torch.manual_seed(int(torch.randint(2**31, (), generator=generator, device="cpu")))
+            torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         try:
             encoder: nn.Module = library.create_model(name, features_only=True, in_chans=in_channels, **options)
         except (TypeError, RuntimeError, AttributeError, AssertionError) as error:

@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from aunet.errors import CheckpointError
-from aunet.models.card import NetworkSettings
-from aunet.models.encoders import AU_TIMM, TimmArguments, create_encoder, timm
+from aunet.models.card import AU_TIMM, NetworkSettings
+from aunet.models.encoders import TimmArguments, create_encoder, timm
 
 logger = logging.getLogger(__name__)
 
