@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,15 +28,22 @@ runner = CliRunner()
 
 
 @pytest.fixture(scope="module")
-def checkpoint(plain_card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network that was never trained."""
+def checkpoints(plain_card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two small networks that were never trained."""
     settings = NetworkSettings(name="unet", width=4, in_channels=1)
     preprocessing = Preprocessing(rows=32, columns=32, channels=1)
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "best.safetensors"
+    folder = tmp_path_factory.mktemp("weights")
     card = replace(plain_card, network=settings, preprocessing=preprocessing.to_json())
-    save_checkpoint(path, build_network(settings).eval(), card)
-    return path
+    for name in ("best", "other"):
+        save_checkpoint(folder / f"{name}.safetensors", build_network(settings).eval(), card)
+    return folder / "best.safetensors", folder / "other.safetensors"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(checkpoints: tuple[Path, Path]) -> Path:
+    """One of them."""
+    return checkpoints[0]
 
 
 @pytest.fixture
@@ -164,3 +172,27 @@ def test_matching_needs_a_record_of_the_training_images(checkpoint: Path, folder
     result = runner.invoke(verb, arguments(checkpoint, folder, "--match-intensity"))
 
     assert "no record of their training images" in str(result.exception)
+
+
+def test_an_ensemble_is_written_down_file_by_file(checkpoints: tuple[Path, Path], folder: Path) -> None:
+    first, second = checkpoints
+
+    result = runner.invoke(verb, [str(second), *arguments(first, folder, "--json", "--flips", "vertical")])
+
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert summary["weights"]["files"] == [
+        {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in (second, first)
+    ]
+    assert summary["weights"]["name"] == "other.safetensors + best.safetensors"
+    assert summary["flips"] == "vertical"
+    assert "other.safetensors + best.safetensors" in (folder / "out" / "report.html").read_text("utf-8")
+
+
+def test_scores_without_flips_are_not_taken_up_for_those_with_them(checkpoint: Path, folder: Path) -> None:
+    assert runner.invoke(verb, arguments(checkpoint, folder)).exit_code == 0
+    plain = (folder / "out" / "per_image.csv").read_text("utf-8")
+
+    assert runner.invoke(verb, arguments(checkpoint, folder, "--flips", "both")).exit_code == 0
+
+    assert (folder / "out" / "per_image.csv").read_text("utf-8") != plain

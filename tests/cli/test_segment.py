@@ -1,6 +1,7 @@
 """`aunet segment` as a user calls it, on a bundle that takes brightness for probability."""
 
 import csv
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -153,3 +154,33 @@ def test_matching_is_part_of_what_a_result_depends_on(
     assert counts == [[(1, False)] * 2, [(1, True)] * 2]
     areas = [mass["area_px"] for one in results for mass in one["masses"]]
     assert min(areas) > 5 * 24 * 30
+
+
+def test_several_weights_are_an_ensemble_and_named_by_their_hashes(
+    bundle: Path, write_reduction: Callable[..., Path], plain_card: ModelCard, films: Path, tmp_path: Path
+) -> None:
+    card = replace(
+        plain_card, network=NetworkSettings(), preprocessing=Preprocessing(rows=64, columns=48).to_json(), threshold=0.8
+    )
+    darkest = write_reduction(tmp_path / "darkest.onnx", card, operator="ReduceMin")
+    out = tmp_path / "out"
+
+    status = call(films, "--weights", bundle, "--weights", darkest, "--flips", "vertical", "--out", out)
+
+    with (out / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (bundle, darkest)]
+    assert status == 0
+    assert {(row["weights_sha256"], row["flips"], row["n_masses"]) for row in rows} == {
+        (";".join(hashes), "vertical", "1")
+    }
+
+
+def test_results_without_flips_do_not_stand_for_those_with_them(bundle: Path, films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    call(films, "--weights", bundle, "--out", out)
+
+    call(films, "--weights", bundle, "--flips", "both", "--out", out)
+
+    with (out / "results.csv").open(newline="") as file:
+        assert [row["flips"] for row in csv.DictReader(file)] == ["both", "both"]

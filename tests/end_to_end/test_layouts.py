@@ -1,19 +1,28 @@
 """Phantoms in the trees of real data sets: what the readers return is what was drawn."""
 
 import csv
+import json
 import plistlib
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pydicom
 import pytest
 from matplotlib.path import Path as Polygon
+from scipy import ndimage
 
+from aunet.datasets.inspection import inspect_pixels
 from aunet.datasets.opening import open_dataset
 from aunet.errors import DatasetError
 from aunet.io.files import read_sample
-from aunet.phantom.cbis_ddsm_layout import Naming, naming_of, write_cbis_ddsm
+from aunet.metrics.overlap import dice
+from aunet.phantom.cbis_ddsm_layout import TRAPS as CBIS_DDSM_TRAPS
+from aunet.phantom.cbis_ddsm_layout import write_cbis_ddsm
+from aunet.phantom.cbis_ddsm_names import Naming, naming_of
+from aunet.phantom.inbreast_layout import TRAPS as INBREAST_TRAPS
 from aunet.phantom.inbreast_layout import outlines_of, write_inbreast
 from aunet.phantom.layouts import PlannedImage, draw, plan
 from aunet.sample import Mask2D, Sample
@@ -43,23 +52,153 @@ def films() -> tuple[PlannedImage, ...]:
     return plan(patients=PATIENTS, seed=SEED, acquisition="film")
 
 
-@pytest.mark.parametrize("naming", ["uid", "nbia"])
+@pytest.mark.parametrize("naming", get_args(Naming))
 def test_cbis_ddsm_is_read_as_it_was_drawn(naming: Naming, films: tuple[PlannedImage, ...], tmp_path: Path) -> None:
     write_cbis_ddsm(tmp_path, patients=PATIENTS, seed=SEED, rows=ROWS, naming=naming)
 
     dataset = open_dataset(f"cbis-ddsm:{tmp_path}")
 
-    assert dataset.ledger.counts == {"read": len(films), "repaired": 0, "left_out": 0, "refused": 0}
+    counts = dataset.ledger.counts
+    assert (counts["read"], counts["repaired"], counts["refused"]) == (len(films), 0, 0)
     assert max(len(sample.mask_paths) for sample in dataset.samples) > 1
     for sample in dataset.samples:
         image = planned_of(sample, films)
         drawn = draw(image, rows=ROWS)
         mammogram, mask = read_sample(sample)
-        assert np.array_equal(mammogram.image, drawn.image)
+        if naming == "jpeg":
+            # Films have 16 bits, the copy in JPEG 8, and those within the loss of its compression.
+            assert np.abs(mammogram.image - drawn.image // 256).max() < 32
+            assert np.abs(mammogram.image - drawn.image // 256).mean() < 2
+        else:
+            assert np.array_equal(mammogram.image, drawn.image)
         assert np.array_equal(mask.pixels, drawn.mask)
         if mask.instances is not None:
             assert np.array_equal(mask.instances, drawn.instances)
         assert (sample.split, sample.properties) == (image.split, drawn.properties)
+
+
+def test_calcifications_are_left_out_or_read_on_request(films: tuple[PlannedImage, ...], tmp_path: Path) -> None:
+    write_cbis_ddsm(tmp_path, patients=PATIENTS, seed=SEED, rows=ROWS)
+
+    masses = open_dataset(f"cbis-ddsm:{tmp_path}")
+    calcified = open_dataset(f"cbis-ddsm,findings=calcification:{tmp_path}")
+    both = open_dataset(f"cbis-ddsm,findings=both:{tmp_path}")
+
+    cases = [{sample.case for sample in dataset.samples} for dataset in (masses, calcified, both)]
+    assert len(cases[0]) == len(films)
+    assert cases[1]
+    assert cases[0] | cases[1] == cases[2]
+    assert not cases[0] & cases[1]
+    assert masses.ledger.counts["left_out"] == len(cases[1])
+    for sample in calcified.samples:
+        mammogram, mask = read_sample(sample)
+        # The specks are the brightest tissue: inside their region, the image reaches higher than around it.
+        ring = ndimage.binary_dilation(mask.pixels, iterations=3) & ~mask.pixels
+        assert mammogram.image[mask.pixels].max() > mammogram.image[ring].max()
+
+
+# What the ledger says of each trap; the traps' own words are those of who set them.
+SAID = {
+    "swapped": "swapped by name",
+    "small-mask": "resized to",
+    "misshapen-mask": "another shape",
+    "missing-mask": "the mask of mass 1 is missing",
+    "missing-image": "the image is missing|no file bears this number",
+    "truncated-image": "truncated|cut off",
+    "repeated-row": "repeats line",
+    "contradicting-rows": "contradict each other",
+    "underscored-columns": "underscores",
+    "shared-patient": "1 patients of the mass train set are in the calcification test set",
+    "point": "is a mark of 1 points",
+    "open-outline": "is open",
+    "outside": "has 1 of its [0-9]+ points outside",
+    "several-regions": "^$",
+    "other-finding": "1 of [0-9]+ outlines are of other findings",
+    "missing-outlines": "holds no outlines, yet Bi-Rads is",
+    "damaged-outlines": "no sound property list",
+    "missing-row": "stands in no row",
+    "contradicting-side": "laterality is",
+}
+GREY = "the mask is grey (up to 255); what lies above half of its maximum is mass"
+
+
+def check_traps(folder: Path, data: str) -> dict[str, str]:
+    """Every trap stands in the ledger as `traps.json` says; what is wrong beside them; cases by trap."""
+    ledger = inspect_pixels(open_dataset(data)).dataset.ledger
+    traps = json.loads((folder / "traps.json").read_text(encoding="utf-8"))
+    rows = {row.case: row for row in ledger.rows}
+    for trap in traps:
+        if trap["ledger"] == "note":
+            assert any(re.search(SAID[trap["trap"]], note) for note in ledger.notes), trap
+        else:
+            # A repeated row is refused where the first of the two is read.
+            status = {row.status for row in ledger.rows if row.case == trap["in"]}
+            assert trap["ledger"] in status, trap
+            reasons = [row.reason for row in ledger.rows if row.case == trap["in"]]
+            assert any(re.search(SAID[trap["trap"]], reason) for reason in reasons), (trap, reasons)
+    trapped = {trap["in"] for trap in traps}
+    others = [row for row in rows.values() if row.case not in trapped]
+    # The copy in JPEG greys the masks' edges, without any trap.
+    assert {row.reason for row in others if row.status not in {"read", "left_out"}} <= {GREY}
+    return {trap["trap"]: trap["in"] for trap in traps}
+
+
+@pytest.mark.parametrize("naming", get_args(Naming))
+def test_every_trap_of_cbis_ddsm_is_in_the_ledger(naming: Naming, tmp_path: Path) -> None:
+    write_cbis_ddsm(tmp_path, patients=8, seed=SEED, rows=ROWS, naming=naming, traps=["all"])
+
+    cases = check_traps(tmp_path, f"cbis-ddsm:{tmp_path}")
+
+    assert set(cases) == {trap.name for trap in CBIS_DDSM_TRAPS}
+    # What could be repaired is as it was drawn, in spite of the trap.
+    samples = {sample.case: sample for sample in open_dataset(f"cbis-ddsm:{tmp_path}").samples}
+    planned = plan(patients=8, seed=SEED, acquisition="film")
+    for name in ("swapped", "repeated-row"):
+        sample = samples[cases[name]]
+        assert np.array_equal(read_sample(sample)[1].pixels, draw(planned_of(sample, planned), rows=ROWS).mask)
+    small = samples[cases["small-mask"]]
+    drawn = draw(planned_of(small, planned), rows=ROWS).mask
+    assert dice(read_sample(small)[1].pixels, drawn) > 0.85
+
+
+def test_every_trap_of_inbreast_is_in_the_ledger(tmp_path: Path) -> None:
+    # An outline is called open from 20 pixels on, more than a mass has on a smaller image.
+    write_inbreast(tmp_path, patients=9, seed=SEED, rows=768, traps=["all"])
+
+    cases = check_traps(tmp_path, f"inbreast:{tmp_path}")
+
+    assert set(cases) == {trap.name for trap in INBREAST_TRAPS}
+    dataset = open_dataset(f"inbreast:{tmp_path}")
+    planned = plan(patients=9, seed=SEED, acquisition="detector")
+    samples = {sample.case: sample for sample in dataset.samples}
+    for name in ("point", "outside", "other-finding", "several-regions", "contradicting-side"):
+        sample = samples[cases[name]]
+        drawn = draw(planned_of(sample, planned), rows=768)
+        assert np.array_equal(read_sample(sample)[1].pixels, drawn.mask), name
+        assert sample.laterality == drawn.laterality
+    (two,) = (row for row in dataset.ledger.rows if row.case == cases["several-regions"])
+    assert two.n_masses == 2
+
+
+@pytest.mark.parametrize("write", [write_cbis_ddsm, write_inbreast])
+def test_traps_are_the_same_in_a_second_call(write: Callable[..., Path], tmp_path: Path) -> None:
+    write(tmp_path / "once", patients=10, seed=SEED, rows=64, traps=["all"])
+    before = content(tmp_path / "once")
+
+    write(tmp_path / "once", patients=10, seed=SEED, rows=64, traps=["all"])
+
+    assert content(tmp_path / "once") == before
+    with pytest.raises(DatasetError, match="name another folder"):
+        write(tmp_path / "once", patients=10, seed=SEED, rows=64)
+
+
+@pytest.mark.parametrize("write", [write_cbis_ddsm, write_inbreast])
+def test_traps_that_are_unknown_or_too_many_are_refused(write: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='unknown trap "pitfall"; expected all or some of'):
+        write(tmp_path, patients=10, seed=SEED, rows=64, traps=["pitfall"])
+    with pytest.raises(ValueError, match="draw more"):
+        write(tmp_path, patients=1, seed=SEED, rows=64, traps=["all"])
+    assert not any(tmp_path.iterdir())
 
 
 def test_inbreast_is_read_as_it_was_drawn(tmp_path: Path) -> None:
@@ -106,8 +245,8 @@ def test_the_tables_of_cbis_ddsm_name_the_files_and_end_mask_paths_in_a_line_bre
     write_cbis_ddsm(tmp_path, patients=PATIENTS, seed=SEED, rows=ROWS)
 
     named: list[str] = []
-    for side in ("train", "test"):
-        with (tmp_path / f"mass_case_description_{side}_set.csv").open(encoding="utf-8", newline="") as file:
+    for table in tmp_path.glob("*_case_description_*_set.csv"):
+        with table.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 assert row["ROI mask file path"].endswith("\n")
                 named += [row[f"{what} file path"].strip() for what in ("image", "cropped image", "ROI mask")]
@@ -150,7 +289,7 @@ def test_another_layout_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_naming_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match='unknown naming "dream"; expected one of uid, nbia'):
+    with pytest.raises(ValueError, match='unknown naming "dream"; expected one of uid, nbia, nbia-old, jpeg'):
         naming_of("dream")
 
 

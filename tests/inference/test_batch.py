@@ -21,7 +21,7 @@ from aunet.inference import batch
 from aunet.inference.backends.backend import Backend, Images, Probabilities
 from aunet.inference.batch import BatchReport, Options, segment_files
 from aunet.inference.results import Result
-from aunet.inference.segmenter import Segmenter
+from aunet.inference.segmenter import Segmenter, WeightsFile
 from aunet.io.files import read_mammogram
 from aunet.io.images import write_png
 from aunet.preprocessing.pipeline import Preprocessing
@@ -53,7 +53,7 @@ def segmenter(bright: StandIn) -> MakeSegmenter:
     """A segmenter of the stand-in or of another backend, from weights of any digest."""
 
     def make(backend: StandIn = bright, *, weights: str = "a1") -> Segmenter:
-        return Segmenter.of(backend, weights_sha256=weights * 32)
+        return Segmenter.of(backend, files=(WeightsFile("best.safetensors", weights * 32),))
 
     return make
 

@@ -2,13 +2,14 @@
 
 import json
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.opening import open_dataset
@@ -17,7 +18,7 @@ from aunet.models.card import NetworkSettings
 from aunet.models.checkpoint import read_card
 from aunet.models.factory import build_network
 from aunet.preprocessing.pipeline import Preprocessing
-from aunet.training.fine_tuning import freeze, starting_network
+from aunet.training.fine_tuning import find_head, freeze, starting_network
 from aunet.training.module import SegmentationTask
 from aunet.training.recipe import Recipe
 from aunet.training.run import train
@@ -110,6 +111,14 @@ def test_a_part_that_is_not_there_is_named_with_those_that_are() -> None:
 
     with pytest.raises(TrainingError, match=r"no part 'stem'; its parts are encoder, upsampling, decoder, classifier"):
         freeze(network, ["stem"])
+
+
+def test_a_head_inside_a_part_is_found_and_none_is_an_error() -> None:
+    inside = nn.Sequential(OrderedDict(decoder=nn.Sequential(OrderedDict(classifier=nn.Conv2d(1, 2, 1)))))
+
+    assert find_head(inside) == "decoder.classifier"
+    with pytest.raises(TrainingError, match="Conv2d has 0 parts called 'classifier'"):
+        SegmentationTask(nn.Conv2d(1, 2, 1), learning_rates=(0.1,), n_validation=0, head_factor=2.0)
 
 
 def test_a_network_frozen_as_a_whole_is_refused() -> None:

@@ -1,6 +1,7 @@
 """The command `aunet`: a table of verbs, each in a module that is imported when the verb is used."""
 
 import importlib
+import inspect
 import logging
 import os
 import sys
@@ -46,7 +47,9 @@ class VerbGroup(TyperGroup):
             return typer.main.get_command(_described(cmd_name))
         module = importlib.import_module(f"aunet.cli.{cmd_name}")
         verb = typer.Typer(add_completion=False)
-        verb.command(name=cmd_name, help=None)(module.run)
+        # Errors are for readers of the code; whoever asks for help sees them when they happen.
+        described = (inspect.getdoc(module.run) or "").partition("\nRaises:")[0]
+        verb.command(name=cmd_name, help=described)(module.run)
         return typer.main.get_command(verb)
 
 

@@ -14,7 +14,8 @@ from aunet.errors import WriteError
 from aunet.evaluation.report import TITLES
 from aunet.evaluation.run import evaluate
 from aunet.evaluation.summary import HAU_NOTE, NOT_THE_PAPER, Failure, Summary
-from aunet.inference.segmenter import Segmenter
+from aunet.inference.averaging import load_segmenter
+from aunet.inference.segmenter import Flips
 
 SOME_FAILED = 1
 _NAMED_AT_MOST = 20
@@ -22,7 +23,11 @@ _NAMED_AT_MOST = 20
 
 def run(
     weights: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint of aunet train, or a bundle of aunet export.")
+        list[Path],
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="Checkpoint of aunet train, or bundle of aunet export; of several, the mean probability is scored.",
+        ),
     ],
     data: Annotated[str, typer.Option(help="The data set: cbis-ddsm:PATH, inbreast:PATH or folder:PATH.")],
     out: Annotated[Path, typer.Option(help="Folder for per_image.csv, summary.json and report.html.")],
@@ -37,6 +42,9 @@ def run(
         typer.Option("--match-intensity", help="Match the grey values of each breast to those of the training images."),
     ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
+    flips: Annotated[
+        Flips, typer.Option(help="Average over the image turned over as well: top to bottom, left to right, or both.")
+    ] = "none",
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
     cache: Annotated[
         Path | None, typer.Option(help="Folder of prepared images, shared by runs; beside OUT by default.")
@@ -46,7 +54,7 @@ def run(
         bool, typer.Option("--allow-for-processing", help="Let FOR PROCESSING images through.")
     ] = False,
 ) -> None:
-    """Score a checkpoint or a bundle on a split.
+    """Score a checkpoint or a bundle, or an ensemble of several, on a split.
 
     Writes per_image.csv, summary.json and report.html (one file, opens offline). Every score is measured on the model's
     grid. A second run goes on where the first was cut off. The exit status is 1 if an image could not be read; it
@@ -56,7 +64,7 @@ def run(
         Exit: Some images could not be used.
         WriteError: The results can't be written there.
     """
-    segmenter = Segmenter.load(weights, device=device)
+    segmenter = load_segmenter(weights, device=device, flips=flips)
     if match_intensity:
         segmenter = segmenter.matching_intensity()
     dataset = open_dataset(data, splits=splits)
@@ -68,7 +76,6 @@ def run(
                 out,
                 split=split,
                 cache=cache or out.parent / "aunet-cache",
-                weights=weights,
                 batch=batch,
                 allow_for_processing=allow_for_processing,
                 on_progress=on_progress,

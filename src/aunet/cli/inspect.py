@@ -142,7 +142,7 @@ def _show(dataset: DataSet, summary: DataSummary, *, out: Path | None, quick: bo
     rows = _remarkable(dataset)
     for row in rows[:_SHOWN_AT_MOST]:
         label = "remark" if row.status == "read" else row.status.replace("_", " ")
-        console.print(f"{label:8}  line {row.line}  {row.case}: {row.reason}")
+        console.print(f"{label:8}  line {row.line}  {row.case}: {row.reason.removeprefix(f'{row.case}: ')}")
     if len(rows) > _SHOWN_AT_MOST:
         console.print(f"... and {len(rows) - _SHOWN_AT_MOST} more rows; --out DIR writes all of them")
     if out is not None:

@@ -7,15 +7,16 @@ from typing import Annotated
 import typer
 
 from aunet.cli.progress import progress_bar
-from aunet.phantom.cbis_ddsm_layout import naming_of, write_cbis_ddsm
+from aunet.phantom.cbis_ddsm_layout import write_cbis_ddsm
+from aunet.phantom.cbis_ddsm_names import naming_of
 from aunet.phantom.inbreast_layout import write_inbreast
 from aunet.phantom.layouts import acquisition_named, check_layout, write_folder
 
 # What an option of this verb means to each layout.
 _OPTIONS = {
     "folder": {"--acquisition", "--normal-fraction"},
-    "cbis-ddsm": {"--naming"},
-    "inbreast": {"--normal-fraction"},
+    "cbis-ddsm": {"--naming", "--traps"},
+    "inbreast": {"--normal-fraction", "--traps"},
 }
 
 
@@ -33,7 +34,16 @@ def run(
     ] = None,
     naming: Annotated[
         str | None,
-        typer.Option(help="Folders of the layout cbis-ddsm: uid as in its tables (the default), or nbia by date."),
+        typer.Option(
+            help="Folders of the layout cbis-ddsm: uid as in its tables (the default), nbia or nbia-old, or jpeg."
+        ),
+    ] = None,
+    traps: Annotated[
+        str | None,
+        typer.Option(
+            help="What is wrong in real data sets, for the layouts cbis-ddsm and inbreast: all, or names with commas "
+            "between them; traps.json says where each one is. An unknown name lists them."
+        ),
     ] = None,
     normal_fraction: Annotated[float, typer.Option(help="Part of the breasts without a mass.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
@@ -50,7 +60,9 @@ def run(
         "--acquisition": acquisition is not None,
         "--naming": naming is not None,
         "--normal-fraction": normal_fraction > 0,
+        "--traps": traps is not None,
     }
+    trap_names = [] if traps is None else [word.strip() for word in traps.split(",")]
     for option, is_given in given.items():
         if is_given and option not in _OPTIONS[layout]:
             msg = f"the layout {layout} does not have it; leave it out"
@@ -65,10 +77,18 @@ def run(
 
         if layout == "cbis-ddsm":
             named = naming_of(naming or "uid")
-            write_cbis_ddsm(out, patients=patients, seed=seed, rows=rows, naming=named, on_progress=count)
+            write_cbis_ddsm(
+                out, patients=patients, seed=seed, rows=rows, naming=named, traps=trap_names, on_progress=count
+            )
         elif layout == "inbreast":
             write_inbreast(
-                out, patients=patients, seed=seed, rows=rows, normal_fraction=normal_fraction, on_progress=count
+                out,
+                patients=patients,
+                seed=seed,
+                rows=rows,
+                normal_fraction=normal_fraction,
+                traps=trap_names,
+                on_progress=count,
             )
         else:
             write_folder(

@@ -7,17 +7,24 @@ import typer
 from rich.console import Console
 
 from aunet.cli.progress import progress_bar
+from aunet.inference.averaging import load_segmenter
 from aunet.inference.batch import BatchReport, Options, segment_files
 from aunet.inference.results import to_json
-from aunet.inference.segmenter import Segmenter
+from aunet.inference.segmenter import Flips
 
 _SHOWN_AT_MOST = 20
 
 
 def run(
     inputs: Annotated[list[Path], typer.Argument(help="Mammograms (DICOM, PNG, TIFF, JPEG, PGM), or folders of them.")],
-    weights: Annotated[Path, typer.Option(help="Checkpoint of aunet train, or bundle of aunet export.")],
+    weights: Annotated[
+        list[Path],
+        typer.Option(help="Checkpoint of aunet train, or bundle of aunet export; given repeatedly, an ensemble."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the results; a second run does only what is missing.")],
+    flips: Annotated[
+        Flips, typer.Option(help="Average over the image turned over as well: top to bottom, left to right, or both.")
+    ] = "none",
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
     match_intensity: Annotated[
         bool,
@@ -41,7 +48,7 @@ def run(
         Exit: An input failed.
     """
     options = Options(viewer_geometry=viewer_geometry, allow_for_processing=allow_for_processing)
-    segmenter = Segmenter.load(weights, device=device)
+    segmenter = load_segmenter(weights, device=device, flips=flips)
     if match_intensity:
         segmenter = segmenter.matching_intensity()
     with progress_bar("Segmenting") as on_progress:

@@ -1,7 +1,6 @@
 """CBIS-DDSM as it is downloaded: its tables, its files, and what has to be repaired or refused."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,8 +9,9 @@ from aunet.datasets.cbis_ddsm_roles import Sized, choose_image, choose_mask
 from aunet.datasets.cbis_ddsm_tables import TABLES, Finding, Kind, Side, TableName, read_case_table
 from aunet.datasets.cbis_ddsm_tree import FoundFile, Tree, look_at
 from aunet.datasets.dataset import DataSet
-from aunet.datasets.folder import SHARED_PATIENT, OnProgress
-from aunet.datasets.ledger import Expectation, Ledger, LedgerRow, Status
+from aunet.datasets.folder import SHARED_PATIENT
+from aunet.datasets.ledger import Expectation, Ledger, LedgerRow, Status, printable
+from aunet.datasets.side_by_side import OnProgress, look_at_each
 from aunet.datasets.splits import shared_between_sides
 from aunet.errors import DatasetError, ReadError
 from aunet.io.aside import digest
@@ -21,7 +21,6 @@ from aunet.sample import MassProperties, Sample
 Findings = Literal["mass", "calcification", "both"]
 MaskPolicy = Literal["strict", "resize", "drop"]
 
-_HEADER_READERS = 4
 # (rows, images, patients) of the four tables: Lee et al. 2017, doi 10.1038/sdata.2017.177, for the rows; images and
 # patients of the mass tables are counted in the tables themselves.
 _PUBLISHED: dict[TableName, tuple[int, int | None, int | None]] = {
@@ -168,10 +167,7 @@ def _find_files(
     root: Path, tree: Tree, cases: Sequence[_Case], policy: MaskPolicy, on_progress: OnProgress | None
 ) -> None:
     """Choose image and masks of each case, several cases at a time."""
-    with ThreadPoolExecutor(_HEADER_READERS) as pool:
-        for done, _ in enumerate(pool.map(lambda case: _find(case, root, tree, policy), cases), start=1):
-            if on_progress is not None:
-                on_progress(done, len(cases))
+    look_at_each(lambda case: _find(case, root, tree, policy), cases, on_progress)
 
 
 def _find(case: _Case, root: Path, tree: Tree, policy: MaskPolicy) -> None:
@@ -291,7 +287,7 @@ def _dataset(
     for case in cases:
         if case.name in shared:
             case.problems.append(SHARED_PATIENT)
-    ledger = Ledger(tuple(_ledger_row(case) for case in cases), tuple(_printable(note) for note in notes), expectations)
+    ledger = Ledger(tuple(_ledger_row(case) for case in cases), tuple(printable(note) for note in notes), expectations)
     return DataSet(root.resolve().name, root, samples, ledger)
 
 
@@ -307,18 +303,13 @@ def _ledger_row(case: _Case) -> LedgerRow:
     return LedgerRow(
         case=case.name,
         status=status,
-        reason=_printable("; ".join(case.left_out + case.problems + case.repairs)),
+        reason=printable("; ".join(case.left_out + case.problems + case.repairs)),
         line=case.first.line,
         n_masses=len(case.findings) if is_mass else None,
-        image="" if case.image is None else _printable(str(case.image.file.path)),
+        image="" if case.image is None else printable(str(case.image.file.path)),
         rows=None if case.image is None else case.image.shape[0],
         columns=None if case.image is None else case.image.shape[1],
     )
-
-
-def _printable(text: str) -> str:
-    """The name of a file may be any bytes; a ledger is text."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _sample(case: _Case, image: Sized, root: Path) -> Sample:

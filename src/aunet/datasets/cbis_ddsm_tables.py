@@ -1,13 +1,12 @@
 """CBIS-DDSM's own tables, the four case descriptions, taken apart into one record a finding."""
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from aunet.datasets.released_table import read_lines
 from aunet.errors import DatasetError
 from aunet.sample import Laterality, View
 
@@ -90,7 +89,7 @@ def read_case_table(path: Path, table: TableName) -> tuple[tuple[Finding, ...], 
     Raises:
         DatasetError: The table as a whole can't be used.
     """
-    lines = _lines(path)
+    lines = read_lines(path, remedy="download the table again")
     if not lines:
         msg = f"{path} is empty; download it again"
         raise DatasetError(msg)
@@ -106,34 +105,10 @@ def read_case_table(path: Path, table: TableName) -> tuple[tuple[Finding, ...], 
         msg = f"{path}, line 1: the columns {', '.join(twice)} stand there more than once; download the table again"
         raise DatasetError(msg)
     findings = tuple(_finding(table, line, cells, header) for line, cells in lines[1:])
-    return findings, tuple(_remarks(table, lines[1:], header))
-
-
-def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Where each row begins, and its cells; lines without any character are no rows.
-
-    Raises:
-        DatasetError: The file can't be read as a table.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        msg = f"{path} can't be read: {error.strerror}; check its permissions"
-        raise DatasetError(msg) from error
-    except UnicodeDecodeError as error:
-        msg = f"{path} is not UTF-8 text (byte {error.start}); download it again"
-        raise DatasetError(msg) from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows, line = [], 1
-    try:
-        for cells in reader:
-            if cells:
-                rows.append((line, cells))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        msg = f"{path}, line {reader.line_num}: {error}; download the table again"
-        raise DatasetError(msg) from error
-    return rows
+    remarks = _remarks(table, lines[1:], header)
+    if "left_or_right_breast" in (name.strip().lower() for name in lines[0][1]):
+        remarks.append(f"{table.file_name}: the columns' names are written with underscores; read as blanks")
+    return findings, tuple(remarks)
 
 
 def _remarks(table: TableName, lines: Sequence[tuple[int, list[str]]], header: Sequence[str]) -> list[str]:

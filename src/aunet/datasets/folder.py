@@ -4,13 +4,13 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeVar
 
 from aunet.datasets.dataset import DataSet
-from aunet.datasets.ledger import Ledger, LedgerRow
+from aunet.datasets.ledger import Ledger, LedgerRow, printable
+from aunet.datasets.side_by_side import OnProgress, look_at_each
 from aunet.datasets.splits import shared_between_sides
 from aunet.datasets.table import TableRow, read_table
 from aunet.datasets.values import (
@@ -30,10 +30,8 @@ SHARED_PATIENT = (
     "the patient is on more than one side of the split, which makes the split unusable; "
     "put all images of a patient on one side"
 )
-_HEADER_READERS = 4
 _IMAGE_ENDINGS = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".pgm", ".dcm", ".dicom"})
 
-OnProgress = Callable[[int, int], None]
 _Identity = tuple[int, int]
 _Value = TypeVar("_Value")
 
@@ -215,10 +213,7 @@ def _lines(cases: Iterable[_Case]) -> str:
 
 def _check_sizes(cases: Sequence[_Case], root: Path, on_progress: OnProgress | None) -> None:
     """Read the headers of images and masks, several at a time, and compare the sizes."""
-    with ThreadPoolExecutor(_HEADER_READERS) as pool:
-        for done, _ in enumerate(pool.map(lambda case: _check_size(case, root), cases), start=1):
-            if on_progress is not None:
-                on_progress(done, len(cases))
+    look_at_each(lambda case: _check_size(case, root), cases, on_progress)
 
 
 def _check_size(case: _Case, root: Path) -> None:
@@ -252,9 +247,7 @@ def _not_in_table(cases: Sequence[_Case], root: Path) -> tuple[str, ...]:
             )
     if not forgotten:
         return ()
-    # The name of a file may be any bytes; a ledger is text.
-    example = forgotten[0].encode("utf-8", "backslashreplace").decode("utf-8")
-    return (f"{len(forgotten)} files beside the named ones stand in no row, {example} for one",)
+    return (f"{len(forgotten)} files beside the named ones stand in no row, {printable(forgotten[0])} for one",)
 
 
 def _patients_alike(cases: Sequence[_Case]) -> tuple[str, ...]:

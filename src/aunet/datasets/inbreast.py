@@ -1,20 +1,19 @@
 """INbreast as it was published: its table, its DICOM files, its outlines, and what has to be repaired or refused."""
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 
 from aunet.datasets.dataset import DataSet
-from aunet.datasets.folder import OnProgress
-from aunet.datasets.inbreast_tree import VIEWS, Files, ImageFile, entries, find, look_at, printable
-from aunet.datasets.ledger import Expectation, Ledger, LedgerRow, Status
+from aunet.datasets.inbreast_tree import VIEWS, Files, ImageFile, entries, find, look_at
+from aunet.datasets.ledger import Expectation, Ledger, LedgerRow, Status, printable
+from aunet.datasets.released_table import read_lines
+from aunet.datasets.side_by_side import OnProgress, look_at_each
 from aunet.errors import DatasetError, ReadError
 from aunet.io.contours import fill_regions, named_regions, read_regions
 from aunet.io.files import HeaderFacts, read_header_facts
@@ -29,7 +28,6 @@ _TABLE, _SHEET, _DICOMS, _OUTLINES = "INbreast.csv", "INbreast.xls", "AllDICOMs"
 _COLUMNS = ("laterality", "view", "acquisition date", "file name", "acr", "bi-rads")
 _NUMBER = re.compile(r"([0-9]{1,12})(?:\.0+)?")
 _NO_FINDING = "1"
-_READERS = 4
 _IMAGES, _CASES, _IMAGES_WITH_MASS, _MASSES = 410, 115, 107, 116
 
 
@@ -43,6 +41,7 @@ class _Case:
     repairs: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     laterality: Laterality | None = None
     view: View | None = None
     date: str = ""
@@ -87,11 +86,7 @@ def read_inbreast(root: Path, *, only_with_mass: bool = True, on_progress: OnPro
     marked = _read_sheet(table.parent, notes)
     cases += _without_row(cases, files)
     known = [case for case in cases if case.is_known]
-    with ThreadPoolExecutor(_READERS) as pool:
-        looked = pool.map(lambda case: _look(case, files, marked, only_with_mass=only_with_mass), known)
-        for done, _ in enumerate(looked, start=1):
-            if on_progress is not None:
-                on_progress(done, len(known))
+    look_at_each(lambda case: _look(case, files, marked, only_with_mass=only_with_mass), known, on_progress)
     samples = tuple(_sample(case) for case in cases if case.is_known and not case.problems and not case.left_out)
     ledger = Ledger(tuple(_ledger_row(case) for case in cases), tuple(notes), _expectations(known))
     return DataSet(root.resolve().name, root, samples, ledger)
@@ -103,22 +98,8 @@ def _read_table(path: Path) -> list[_Case]:
     Raises:
         DatasetError: The table as a whole can't be used.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        msg = f"{path} can't be read: {error.strerror}; check its permissions"
-        raise DatasetError(msg) from error
-    except UnicodeDecodeError as error:
-        msg = f"{path} is not UTF-8 text (byte {error.start}); take it from the release again"
-        raise DatasetError(msg) from error
     # The release has semicolons; a spreadsheet that saved it again may have written commas.
-    delimiter = ";" if ";" in text.partition("\n")[0] else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        lines = [(reader.line_num, cells) for cells in reader if cells]
-    except csv.Error as error:
-        msg = f"{path}, line {reader.line_num}: {error}; take the table from the release again"
-        raise DatasetError(msg) from error
+    lines = read_lines(path, delimiters=";,", remedy="take the table from the release again")
     header = [" ".join(cell.lower().split()) for cell in lines[0][1]] if lines else []
     wrong = [name for name in _COLUMNS if header.count(name) != 1]
     if wrong or len(lines) < 2:
@@ -276,10 +257,19 @@ def _look_at_outlines(case: _Case, found: Sequence[Path]) -> None:
 
 def _count_masses(case: _Case, outline: Path) -> None:
     try:
-        masses = named_regions(read_regions(outline), MASS_NAMES)
+        regions = read_regions(outline)
+        masses = named_regions(regions, MASS_NAMES)
         case.n_masses = len(masses)
+        if len(masses) < len(regions):
+            case.remarks.append(
+                f"{len(regions) - len(masses)} of {len(regions)} outlines are of other findings; not used"
+            )
         if masses and case.facts is not None:
-            case.repairs += fill_regions(masses, case.facts.shape).notes
+            filled = fill_regions(masses, case.facts.shape)
+            case.repairs += filled.notes
+            if filled.instances is not None:
+                # A mark of one or two points may be named Mass too, and is none.
+                case.n_masses = len(np.unique(filled.instances[filled.pixels]))
     except ReadError as error:
         case.problems.append(str(error).replace(str(outline), printable(f"{outline.parent.name}/{outline.name}")))
 
@@ -312,7 +302,7 @@ def _ledger_row(case: _Case) -> LedgerRow:
     return LedgerRow(
         case=case.name,
         status=status,
-        reason="; ".join(case.left_out + case.problems + case.repairs),
+        reason="; ".join(case.left_out + case.problems + case.repairs + case.remarks),
         line=case.line,
         n_masses=case.n_masses,
         image="" if case.image is None else case.image.masked_name,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aunet.datasets.ledger import printable
 from aunet.errors import DatasetError
 from aunet.sample import Laterality, View
 
@@ -118,8 +119,3 @@ def look_at(images: Path, outlines: Path) -> Files:
         else:
             files.others += 1
     return files
-
-
-def printable(text: str) -> str:
-    """The text with what is no valid character escaped: the name of a file may be any bytes, a ledger is text."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -11,6 +11,7 @@ import numpy as np
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import LedgerRow, Status
+from aunet.datasets.side_by_side import OnProgress
 from aunet.errors import ReadError
 from aunet.io.files import read_sample, reason_for
 from aunet.sample import Laterality, Mammogram, Mask2D, Sample, Shape, View
@@ -21,8 +22,6 @@ _NOTEWORTHY_OUTSIDE = 0.1
 _REFUSED_OUTSIDE = 0.9
 _REFUSED_COVER = 0.5
 _READERS_AT_MOST = 4
-
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,3 +97,8 @@ def _as_csv(rows: Sequence[LedgerRow]) -> str:
     writer.writeheader()
     writer.writerows(asdict(row) for row in rows)
     return text.getvalue()
+
+
+def printable(text: str) -> str:
+    """The text with what is no valid character escaped: the name of a file may be any bytes, a ledger is text."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

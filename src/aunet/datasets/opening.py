@@ -7,8 +7,9 @@ from typing import get_args
 
 from aunet.datasets.cbis_ddsm import Findings, MaskPolicy, read_cbis_ddsm
 from aunet.datasets.dataset import DataSet
-from aunet.datasets.folder import OnProgress, read_folder
+from aunet.datasets.folder import read_folder
 from aunet.datasets.inbreast import read_inbreast
+from aunet.datasets.side_by_side import OnProgress
 from aunet.datasets.split_file import read_splits, with_splits
 from aunet.errors import DatasetError
 

@@ -57,6 +57,7 @@ def report(summary: Summary, examples: Sequence[Example]) -> str:
     facts = {
         "Data": f"{about.data}, split {about.split}",
         "Weights": f"{about.weights or 'in memory'} ({about.card.network.name}, width {about.card.network.width})",
+        "Flips": about.flips,
         "Trained": f"{about.card.trained}; {about.card.data_source}",
         "Licence": about.card.licence,
         "Threshold": f"{about.threshold:g}",

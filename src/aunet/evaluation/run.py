@@ -22,6 +22,7 @@ from aunet.evaluation.rows import RowLog
 from aunet.evaluation.scoring import Predictor, Scoring, score_samples
 from aunet.evaluation.stats import DEFAULT_BOOTSTRAP, Bootstrap, score_detection, score_group, score_groups
 from aunet.evaluation.summary import Failure, Provenance, Summary
+from aunet.inference.segmenter import Flips, Segmenter, WeightsFile
 from aunet.io.aside import digest, write_text
 from aunet.metrics.surface import SURFACE_TOLERANCE_PX
 from aunet.preprocessing.cache import PreparedCache
@@ -57,8 +58,9 @@ def evaluate(
         out: Folder for `per_image.csv`, `summary.json` and `report.html`; made if it is missing.
         split: Which side of the split; "all" for every sample.
         cache: Folder for prepared images; None prepares them anew.
-        weights: The file that the segmenter was loaded from. A segmenter that does not come from a file is unknown to
-            the next run, which then starts from the beginning.
+        weights: The file that the segmenter was loaded from, where it does not know that itself (an `aunet.Segmenter`
+            does). A segmenter that does not come from a file is unknown to the next run, which then starts from the
+            beginning.
         batch: Images a forward pass.
         tolerance_px: Tolerance of the normalised surface Dice, in pixels of the model grid.
         bootstrap: How intervals are made.
@@ -80,13 +82,15 @@ def evaluate(
         msg = f"batch is {batch}; it has to be at least 1"
         raise ValueError(msg)
     settings = segmenter.preprocessing
+    files, flips = _weights(segmenter, weights)
     about = Provenance(
         card=segmenter.card,
-        weights=weights.name if weights else "",
-        weights_sha256=_weights_sha256(segmenter, weights),
+        files=files,
+        flips=flips,
         data=dataset.name,
         split=split,
         grid=(settings.rows, settings.columns),
+        patch_margin=settings.patch_margin,
         matched_intensity=settings.reference_quantiles is not None,
         threshold=segmenter.threshold,
         tolerance_px=tolerance_px,
@@ -98,7 +102,7 @@ def evaluate(
         segmenter, PreparedCache(cache, settings, allow_for_processing=allow_for_processing), tolerance_px, batch
     )
     run_key = _run_key(about, settings, samples, allow_for_processing=allow_for_processing)
-    log = RowLog(out, run_key if about.weights_sha256 else None)
+    log = RowLog(out, run_key if files else None)
     summary_path, report_path = out / "summary.json", out / "report.html"
     # Those of an earlier run would pass for this one's, should it be cut off.
     summary_path.unlink(missing_ok=True)
@@ -131,10 +135,12 @@ def _score_all(
         on_progress(len(log.rows), len(samples))
 
 
-def _weights_sha256(segmenter: Predictor, weights: Path | None) -> str:
-    """Hash of the weights' file; "" where there is none."""
-    known = str(getattr(segmenter, "weights_sha256", ""))
-    return known or (digest(weights) if weights else "")
+def _weights(segmenter: Predictor, weights: Path | None) -> tuple[tuple[WeightsFile, ...], Flips]:
+    """The files that a segmenter comes from, and how it turns images over."""
+    if isinstance(segmenter, Segmenter) and segmenter.files:
+        return segmenter.files, segmenter.flips
+    files = (WeightsFile(weights.name, digest(weights)),) if weights else ()
+    return files, segmenter.flips if isinstance(segmenter, Segmenter) else "none"
 
 
 def _unheard(done: int, total: int) -> None:
@@ -160,6 +166,7 @@ def _run_key(
     return {
         "aunet": about.versions["aunet"],
         "weights_sha256": about.weights_sha256,
+        "flips": about.flips,
         "preprocessing": settings.to_json(),
         "threshold": about.threshold,
         "nsd_tolerance_px": about.tolerance_px,

@@ -8,6 +8,7 @@ from typing import Any
 
 from aunet.evaluation.rows import ImageRow
 from aunet.evaluation.stats import Bootstrap, Detection, Estimate, GroupScores, Ratio
+from aunet.inference.segmenter import Flips, WeightsFile
 from aunet.metrics.detection import FOUND_IOU
 from aunet.metrics.scores import METRICS, Metric
 from aunet.models.card import ModelCard
@@ -27,6 +28,11 @@ HAU_NOTE = (
     "its figures."
 )
 
+PATCHES = (
+    "It lies on a patch around the largest reference mass of each image, enlarged by {:.0%} in area: so nothing here "
+    "says whether a mass would be found in a whole mammogram."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -41,13 +47,16 @@ class Provenance:
     """What was evaluated, on what, by what."""
 
     card: ModelCard
-    weights: str
-    """Name of the file; "" where the segmenter was not loaded from one."""
-    weights_sha256: str
+    files: tuple[WeightsFile, ...]
+    """Where the weights come from, one file a member of an ensemble; empty where the segmenter was loaded from none."""
+    flips: Flips
+    """How each image was turned over as well."""
     data: str
     split: str
     grid: Shape
     """Rows and columns of the model grid, on which every score is measured."""
+    patch_margin: float | None
+    """Gain in area of a patch over its mass; None for whole mammograms."""
     matched_intensity: bool
     """Whether the grey values of each image were matched to those of the training images."""
     threshold: float
@@ -57,6 +66,16 @@ class Provenance:
     versions: Mapping[str, str]
     date: str
     """ISO date and time."""
+
+    @property
+    def weights(self) -> str:
+        """Names of the files; "" where there are none."""
+        return " + ".join(file.name for file in self.files)
+
+    @property
+    def weights_sha256(self) -> str:
+        """Their hashes, joined by ";"."""
+        return ";".join(file.sha256 for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +133,13 @@ def definitions(provenance: Provenance) -> Mapping[str, str]:
         A sentence a name.
     """
     rows, columns = provenance.grid
+    patches = "" if provenance.patch_margin is None else f" {PATCHES.format(provenance.patch_margin)}"
     return {
-        "grid": f"Every score is measured on the model grid, {rows} x {columns} pixels; references are brought to it.",
+        "grid": f"Every score is measured on the model grid, {rows} x {columns} pixels; references are brought to it."
+        + patches,
         "n": "Images of the split, none left out: an image without a prediction is a miss.",
+        "weights": "Of several files, probabilities are averaged before the threshold; so they are over the flips "
+        "(vertical: top and bottom change places; horizontal: left and right; both: all four). `model` is the first's.",
         "missed": "Images with a mass in which nothing was predicted, for which there is no prediction, or whose mass "
         "preprocessing cuts off: Dice 0, distances equal to the grid's diagonal (row-wise: to rows of zeros).",
         "no_overlap": "Images with a mass in which something was predicted, but no pixel of the mass.",
@@ -163,7 +186,12 @@ def _document(summary: Summary) -> dict[str, Any]:
         "threshold": about.threshold,
         "nsd_tolerance_px": about.tolerance_px,
         "bootstrap": {"unit": "patient", "resamples": about.bootstrap.resamples, "seed": about.bootstrap.seed},
-        "weights": {"name": about.weights, "sha256": about.weights_sha256},
+        "weights": {
+            "name": about.weights,
+            "sha256": about.weights_sha256,
+            "files": [{"name": file.name, "sha256": file.sha256} for file in about.files],
+        },
+        "flips": about.flips,
         "model": json.loads(about.card.to_json()),
         "versions": dict(about.versions),
         "date": about.date,

@@ -247,7 +247,7 @@ class _Batch:
                 source=mammogram.source,
                 mask=found.mask,
                 card_name=card.network.name,
-                card_version=f"{card.versions.get('aunet', 'unknown')} {result.key.weights_sha256[:12]}",
+                card_version=f"{card.versions.get('aunet', 'unknown')} {_short(result.key.weights_sha256)}",
                 laterality=mammogram.laterality,
                 spacing_mm=mammogram.spacing_mm,
                 viewer_geometry=self.options.viewer_geometry,
@@ -284,7 +284,14 @@ class _Batch:
             matches_intensity=self.segmenter.matches_intensity,
             viewer_geometry=self.options.viewer_geometry,
             allow_for_processing=self.options.allow_for_processing,
+            flips=self.segmenter.flips,
         )
+
+
+def _short(weights_sha256: str) -> str:
+    """The beginning of each hash, at most what DICOM has room for."""
+    hashes = weights_sha256.split(";")
+    return hashes[0][:12] if len(hashes) == 1 else "+".join(one[:8] for one in hashes)[:50]
 
 
 def _content_hash(file: Input) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from aunet.inference.inputs import PassedOver
 from aunet.inference.masses import Mass
+from aunet.inference.segmenter import Flips
 from aunet.io.aside import write_text
 from aunet.sample import Laterality, Spacing, View
 
@@ -43,6 +44,7 @@ COLUMNS = (
     "overlay",
     "seg",
     "weights_sha256",
+    "flips",
 )
 
 
@@ -53,11 +55,13 @@ class Key:
     content_sha256: str
     """Of the input file; "" where it could not be read."""
     weights_sha256: str
+    """Those of an ensemble joined by ";"."""
     version: str
     """Of aunet."""
     matches_intensity: bool
     viewer_geometry: bool
     allow_for_processing: bool
+    flips: Flips = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,7 @@ def _row(result: Result) -> dict[str, object]:
         "overlay": result.overlay,
         "seg": result.seg,
         "weights_sha256": result.key.weights_sha256,
+        "flips": result.key.flips,
     }
 
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import cc3d
 import numpy as np
@@ -24,6 +25,9 @@ from aunet.sample import Mammogram, Mask2D
 # On another grid than the mask beside it; `sample.Probability` would have to share its size.
 ModelProbability = Float32[np.ndarray, "model_h model_w"]
 ModelMask = Bool[np.ndarray, "model_h model_w"]
+
+Flips = Literal["none", "vertical", "horizontal", "both"]
+"""`vertical` averages over top and bottom changing places, `horizontal` over left and right, `both` over all four."""
 
 _SAFETENSORS_LENGTH_BYTES = 8
 _TRAIN_EXTRA_MODULES = frozenset({"torch", "safetensors"})
@@ -45,21 +49,31 @@ class Segmentation:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """A file that weights were read from."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Segmenter:
-    """A loaded network with its own preprocessing and threshold."""
+    """A loaded network, or an ensemble (see `averaging`), with its own preprocessing and threshold."""
 
     backend: Backend
     preprocessing: Preprocessing
-    weights_sha256: str = ""
-    """SHA-256 of the weights' file; "" where there is none."""
+    files: tuple[WeightsFile, ...] = ()
+    """Where the weights come from: one file, or one a member of the ensemble; empty where there is none."""
+    flips: Flips = "none"
+    """How each image is turned over as well."""
 
     @classmethod
-    def of(cls, backend: Backend, *, weights_sha256: str = "") -> "Segmenter":
+    def of(cls, backend: Backend, *, files: tuple[WeightsFile, ...] = ()) -> "Segmenter":
         """A segmenter that runs a given backend.
 
         Args:
             backend: What runs the network.
-            weights_sha256: SHA-256 of the file it was read from.
+            files: Where its weights were read from.
 
         Returns:
             The segmenter.
@@ -72,7 +86,7 @@ class Segmenter:
         except ValueError as error:
             msg = f"the model card's preprocessing can't be used: {error}; it may come from another version of aunet"
             raise CheckpointError(msg) from error
-        return cls(backend, preprocessing, weights_sha256)
+        return cls(backend, preprocessing, files)
 
     @classmethod
     def load(cls, weights: Path, *, device: str = "auto", threads: int | None = None) -> "Segmenter":
@@ -97,7 +111,12 @@ class Segmenter:
         with ThreadPoolExecutor(1) as meanwhile:
             sha256 = meanwhile.submit(digest, weights)
             backend = _torch_backend(weights, device=device) if is_torch else OnnxBackend(weights, threads=threads)
-            return cls.of(backend, weights_sha256=sha256.result())
+            return cls.of(backend, files=(WeightsFile(weights.name, sha256.result()),))
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights' file; those of an ensemble joined by ";"; "" where there is no file."""
+        return ";".join(file.sha256 for file in self.files)
 
     @property
     def card(self) -> ModelCard:
@@ -116,6 +135,8 @@ class Segmenter:
 
     def matching_intensity(self) -> "Segmenter":
         """This segmenter, with the grey values within each breast matched to those of the training images.
+
+        An ensemble matches to the training images of its first network, whose card it carries.
 
         Returns:
             The segmenter; as it is where its recipe matches them already. A card without a record of the training

@@ -2,7 +2,6 @@
 
 import io
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_file_meta_info
 from pydicom.filewriter import write_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from aunet.errors import DicomReadError
@@ -34,7 +33,7 @@ _PACKAGES = {
     "pyjpegls": "pyjpegls",
     "pylibjpeg": "pylibjpeg, pylibjpeg-libjpeg, pylibjpeg-openjpeg and pylibjpeg-rle",
 }
-_HEADER: tuple[str | int, ...] = (
+_HEADER = [Tag(name) for name in (
     "SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "PresentationIntentType",
     "ViewPosition", "ViewCodeSequence", "ImageLaterality", "Laterality", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence", "PatientOrientation",
@@ -44,13 +43,13 @@ _HEADER: tuple[str | int, ...] = (
     "ModalityLUTSequence", "RescaleSlope", "RescaleIntercept",
     "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
     "PresentationLUTSequence", "PresentationLUTShape", "PixelPaddingValue", "PixelPaddingRangeLimit",
-)  # fmt: skip
+)]  # fmt: skip
 _OVERLAY_BIT_POSITION = 0x60000102
-_IMAGE_PIXEL: tuple[str | int, ...] = (
+_IMAGE_PIXEL = [Tag(name) for name in (
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
     "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData", _OVERLAY_BIT_POSITION,
-)  # fmt: skip
+)]  # fmt: skip
 MAX_PIXELS = 100_000_000
 """Three times the largest film scans; a file that declares more is damaged or hostile."""
 
@@ -132,12 +131,12 @@ def read_stored_pixels(path: Path, header: FileDataset) -> StoredPixels:
     )
 
 
-def _read(path: Path, *, specific_tags: Sequence[str | int], stop_before_pixels: bool) -> FileDataset:
+def _read(path: Path, *, specific_tags: list[BaseTag], stop_before_pixels: bool) -> FileDataset:
     try:
         with path.open("rb") as file:
             return dcmread(
                 _inflated(path, file),
-                specific_tags=[Tag(name) for name in specific_tags],
+                specific_tags=specific_tags,
                 stop_before_pixels=stop_before_pixels,
             )
     except InvalidDicomError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt16
+from jaxtyping import UInt8, UInt16
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
@@ -64,27 +64,34 @@ class MammogramHeader:
     instance_number: int = 1
 
 
-def write_mammogram(path: Path, image: UInt16[np.ndarray, "h w"], header: MammogramHeader) -> None:
+def write_mammogram(
+    path: Path, image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"], header: MammogramHeader
+) -> None:
     """Write one mammogram, uncompressed; the same arguments make the same bytes.
 
     The file appears under its name only when it is complete.
 
     Args:
         path: File to write; its folder is made where missing.
-        image: Presentation values, dense tissue bright; MONOCHROME1 is stored inverted.
+        image: Presentation values, dense tissue bright; MONOCHROME1 is stored inverted. Values of 8 bits are stored in
+            bytes, those of 16 in words.
         header: What the file says of the image.
 
     Raises:
         ValueError: A value does not fit into `bits_stored`, or a detector's image comes without spacing.
     """
     top = 2**header.bits_stored - 1
-    if not 8 <= header.bits_stored <= 16 or int(image.max()) > top:
-        msg = f"{path}: values up to {int(image.max())} in {header.bits_stored} bits; store 8 to 16 bits that hold them"
+    allocated = 8 * image.itemsize
+    if not 8 <= header.bits_stored <= allocated or int(image.max()) > top:
+        msg = (
+            f"{path}: values up to {int(image.max())} in {header.bits_stored} bits of {allocated}; "
+            f"store 8 to {allocated} bits that hold them"
+        )
         raise ValueError(msg)
     if header.sop_class == "MG presentation" and header.spacing_mm is None:
         msg = f"{path}: a detector's image needs the spacing of its pixels; give it, or write a secondary capture"
         raise ValueError(msg)
-    stored = np.uint16(top) - image if header.photometric == "MONOCHROME1" else image
+    stored = image.dtype.type(top) - image if header.photometric == "MONOCHROME1" else image
     dataset = _identified(header)
     if header.sop_class == "MG presentation" and header.spacing_mm is not None:
         _describe_detector_image(dataset, header, spacing_mm=header.spacing_mm)
@@ -168,12 +175,16 @@ def _coded(code: Code) -> Dataset:
     return item
 
 
-def _put_pixels(dataset: Dataset, stored: UInt16[np.ndarray, "h w"], header: MammogramHeader) -> None:
+def _put_pixels(
+    dataset: Dataset, stored: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"], header: MammogramHeader
+) -> None:
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = header.photometric
     dataset.Rows, dataset.Columns = stored.shape
-    dataset.BitsAllocated = 16
+    dataset.BitsAllocated = 8 * stored.itemsize
     dataset.BitsStored = header.bits_stored
     dataset.HighBit = header.bits_stored - 1
     dataset.PixelRepresentation = 0
-    dataset.add_new("PixelData", "OW", stored.astype("<u2").tobytes())
+    values = stored.astype(stored.dtype.newbyteorder("<")).tobytes()
+    # An element has an even number of bytes (PS3.5, 7.1.1); those of one byte a pixel are OB (PS3.5, 8.2).
+    dataset.add_new("PixelData", "OB" if stored.itemsize == 1 else "OW", values + b"\0" * (len(values) % 2))

@@ -115,6 +115,18 @@ def write_png(
         PillowImage.fromarray(np.ascontiguousarray(pixels)).save(aside, format="PNG", compress_level=3)
 
 
+def write_jpeg(path: Path, pixels: UInt8[np.ndarray, "h w"], *, quality: int = 95) -> None:
+    """Write grey values as JPEG, which loses a little of them; the file appears only when it is complete.
+
+    Args:
+        path: File to write; its folder is made where missing.
+        pixels: Values to write.
+        quality: 1 to 95, as Pillow counts.
+    """
+    with written_aside(path) as aside:
+        PillowImage.fromarray(np.ascontiguousarray(pixels)).save(aside, format="JPEG", quality=quality)
+
+
 def _known_format(path: Path) -> PictureFormat:
     """The kind of a picture.
 

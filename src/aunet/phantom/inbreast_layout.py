@@ -4,21 +4,44 @@ import csv
 import hashlib
 import io
 import plistlib
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import contourpy
 import numpy as np
 from jaxtyping import Float64
 
-from aunet.errors import WriteError
 from aunet.io.aside import write_text
 from aunet.io.dicom_writing import MammogramHeader, write_mammogram
-from aunet.phantom.layouts import MODEL_VERSION, PlannedImage, claim, draw, plan, unique_id
+from aunet.phantom.layouts import (
+    MODEL_VERSION,
+    OnProgress,
+    PlannedImage,
+    Settings,
+    draw,
+    plan,
+    unique_id,
+    write_dataset,
+)
 from aunet.phantom.mammogram import Phantom, check_rows
+from aunet.phantom.traps import LIST_NAME, Trap, chosen_traps, cut_in_half, listed, place
 from aunet.sample import Mask2D
 
 TABLE_NAME = "INbreast.csv"
+TRAPS = (
+    Trap("point", "a region named Mass is a single point", "repaired"),
+    Trap("open-outline", "the outline of the mass lacks a third of its points, so that it is open", "repaired"),
+    Trap("outside", "the outline runs out of the image and back on the same line", "repaired"),
+    Trap("several-regions", "the outline is split in two regions named Mass, which count as two masses", "read"),
+    Trap("other-finding", "a region named Calcification stands beside the mass", "read"),
+    Trap("missing-image", "the DICOM file is missing", "refused"),
+    Trap("missing-outlines", "the XML file is missing, although the assessment is not 1", "refused"),
+    Trap("damaged-outlines", "the XML file breaks off in the middle", "refused"),
+    Trap("missing-row", "DICOM and XML files are there, and the table has no row", "refused"),
+    Trap("repeated-row", "the row stands in the table twice", "refused"),
+    Trap("contradicting-side", "the table's laterality is not that of the image", "repaired"),
+)
+"""What `traps` can ask for. "removed" for every patient is in every phantom, as it is in the real table."""
 COLUMNS = ("Patient ID", "Patient age", "Laterality", "View", "Acquisition date", "File Name", "ACR", "Bi-Rads")
 _REMOVED = "removed"
 _FIRST_NUMBER = 20_000_000
@@ -34,7 +57,8 @@ def write_inbreast(
     seed: int,
     rows: int = 1024,
     normal_fraction: float = 0.0,
-    on_progress: Callable[[int, int], None] | None = None,
+    traps: Sequence[str] = (),
+    on_progress: OnProgress | None = None,
 ) -> Path:
     """Write phantoms in the tree of INbreast: `AllDICOMs`, `AllXML` and `INbreast.csv`.
 
@@ -47,36 +71,38 @@ def write_inbreast(
         seed: Where all randomness comes from, 0 or more.
         rows: Height of the images in pixels.
         normal_fraction: Part of the breasts that show no mass; their images have no outlines.
+        traps: Names of `TRAPS` to set, or "all"; `traps.json` says where each of them is.
         on_progress: Called with the number of images done and their total.
 
     Returns:
-        The folder, `out`. A number out of its range is a ValueError, a folder that holds something else a DatasetError.
-
-    Raises:
-        WriteError: The folder can't be made or written, or the disk is full; what is there already is whole.
+        The folder, `out`. A number out of its range, an unknown trap or too few images for the traps are a ValueError,
+        a folder that holds something else a DatasetError, a disk without room a WriteError.
     """
     check_rows(rows)
     images = plan(patients=patients, seed=seed, acquisition="detector", normal_fraction=normal_fraction)
-    settings: dict[str, int | float | str] = {
+    chosen = chosen_traps(traps, TRAPS)
+    placed = place(chosen, images)
+    settings: Settings = {
         "model": MODEL_VERSION,
         "layout": "inbreast",
         "seed": seed,
         "rows": rows,
         "normal_fraction": normal_fraction,
+        "traps": ",".join(trap.name for trap in chosen),
     }
-    try:
-        claim(out, settings=settings)
-        for done, image in enumerate(images):
-            if on_progress is not None:
-                on_progress(done, len(images))
-            _write_image(out, image, rows=rows)
-        write_text(out / TABLE_NAME, _table(images))
-    except OSError as error:
-        msg = f"{out}: {error.strerror or error}; make it a folder with room to write, and the same call goes on"
-        raise WriteError(msg) from error
-    if on_progress is not None:
-        on_progress(len(images), len(images))
-    return out
+    return write_dataset(
+        out,
+        images,
+        settings=settings,
+        write_image=lambda image: _write_image(out, image, rows=rows, trap=_trap_of(image, placed)),
+        texts=lambda: _texts(images, placed),
+        on_progress=on_progress,
+    )
+
+
+def _trap_of(planned: PlannedImage, placed: Mapping[tuple[int, ...], Trap]) -> str:
+    trap = placed.get(planned.seed)
+    return "" if trap is None else trap.name
 
 
 def outlines_of(mask: Mask2D) -> tuple[Float64[np.ndarray, "n 2"], ...]:
@@ -110,20 +136,23 @@ def _number(planned: PlannedImage) -> int:
     return _FIRST_NUMBER + 10 * planned.patient + view_of_breast
 
 
-def _write_image(out: Path, planned: PlannedImage, *, rows: int) -> None:
-    """Draw and write one image and its outlines, unless it is there."""
+def _write_image(out: Path, planned: PlannedImage, *, rows: int, trap: str) -> None:
+    """Draw and write one image and its outlines, unless they are there."""
     number = _number(planned)
     pseudonym = hashlib.sha256(f"aunet phantom patient {planned.seed[:2]}".encode()).hexdigest()[:16]
     view = "ML" if planned.view == "MLO" else planned.view
     image_path = out / "AllDICOMs" / f"{number}_{pseudonym}_MG_{planned.laterality}_{view}_ANON.dcm"
+    outlines_path = out / "AllXML" / f"{number}.xml"
     # Every file is written aside and renamed, the image last: where it is, its outlines are whole.
-    if image_path.exists():
+    if (outlines_path if trap == "missing-image" else image_path).exists():
         return
     phantom = draw(planned, rows=rows)
-    if planned.number_of_masses:
-        (out / "AllXML").mkdir(parents=True, exist_ok=True)
-        write_text(out / "AllXML" / f"{number}.xml", _outlines(phantom))
-    image_path.parent.mkdir(parents=True, exist_ok=True)
+    if planned.number_of_masses and trap != "missing-outlines":
+        write_text(outlines_path, _outlines(phantom, trap))
+        if trap == "damaged-outlines":
+            cut_in_half(outlines_path)
+    if trap == "missing-image":
+        return
     header = MammogramHeader(
         laterality=planned.laterality,
         view=planned.view,
@@ -137,22 +166,51 @@ def _write_image(out: Path, planned: PlannedImage, *, rows: int) -> None:
     write_mammogram(image_path, phantom.image, header)
 
 
-def _outlines(phantom: Phantom) -> str:
+def _outlines(phantom: Phantom, trap: str) -> str:
     """The text of an OsiriX region list: a region named Mass for each part of each mass."""
-    regions: list[dict[str, object]] = []
-    for mass in range(1, int(phantom.instances.max()) + 1):
-        for line in outlines_of(phantom.instances == mass):
-            centre = line[:-1].mean(axis=0)
-            regions.append({
-                "Center": _point(centre),
-                "IndexInImage": len(regions),
-                "Name": "Mass",
-                "NumberOfPoints": len(line) - 1,
-                "Point_px": [_point(point) for point in line[:-1]],
-                "Type": _CLOSED_POLYGON,
-            })
+    outlines = [
+        line[:-1]
+        for mass in range(1, int(phantom.instances.max()) + 1)
+        for line in outlines_of(phantom.instances == mass)
+    ]
+    # The largest part of a mass is the one that a trap changes.
+    outlines.sort(key=len, reverse=True)
+    named = [("Mass", outline) for outline in (*_trapped(outlines[0], trap), *outlines[1:])]
+    if trap == "other-finding":
+        named.append(("Calcification", outlines[0] + 1.0))
+    regions = [
+        {
+            "Center": _point(outline.mean(axis=0)),
+            "IndexInImage": number,
+            "Name": name,
+            "NumberOfPoints": len(outline),
+            "Point_px": [_point(point) for point in outline],
+            "Type": _CLOSED_POLYGON,
+        }
+        for number, (name, outline) in enumerate(named)
+    ]
     image = {"ImageIndex": 0, "NumberOfROIs": len(regions), "ROIs": regions}
     return plistlib.dumps({"Images": [image]}).decode("utf-8")
+
+
+def _trapped(outline: Float64[np.ndarray, "n 2"], trap: str) -> list[Float64[np.ndarray, "_ 2"]]:
+    """The outline with what is wrong with it, or beside it."""
+    if trap == "point":
+        return [outline, outline[:1]]
+    if trap == "open-outline":
+        return [outline[len(outline) // 3 :]]
+    if trap == "outside":
+        # Straight up from the topmost point and back: outside lies nothing of the mass, and the way has no width.
+        top = int(outline[:, 0].argmin())
+        beyond = np.array([[-10.0, outline[top, 1]]])
+        return [np.concatenate([outline[: top + 1], beyond, outline[top:]])]
+    if trap == "several-regions":
+        half = len(outline) // 2
+        # A point a pixel along the cut, or the two would be open.
+        steps = int(np.hypot(*(outline[half] - outline[0]))) + 2
+        cut = np.linspace(outline[half], outline[0], steps)
+        return [np.concatenate([outline[:half], cut[:-1]]), np.concatenate([cut[::-1][:-1], outline[half:]])]
+    return [outline]
 
 
 def _point(point: Float64[np.ndarray, " 2"]) -> str:
@@ -161,17 +219,30 @@ def _point(point: Float64[np.ndarray, " 2"]) -> str:
     return f"({column:.6f}, {row:.6f})"
 
 
-def _table(images: tuple[PlannedImage, ...]) -> str:
-    """The text of `INbreast.csv`."""
+def _texts(images: Sequence[PlannedImage], placed: Mapping[tuple[int, ...], Trap]) -> dict[str, str]:
+    """The table and the list of traps, by their path."""
+    trapped = [(image, placed[image.seed]) for image in images if image.seed in placed]
+    texts = {TABLE_NAME: _table([(image, _trap_of(image, placed)) for image in images])}
+    if trapped:
+        texts[LIST_NAME] = listed([(trap, str(_number(image))) for image, trap in trapped])
+    return texts
+
+
+def _table(images: Sequence[tuple[PlannedImage, str]]) -> str:
+    """The text of `INbreast.csv`; each image comes with the name of its trap."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=";", lineterminator="\n")
     writer.writerow(COLUMNS)
-    for image in images:
+    for image, trap in images:
+        if trap == "missing-row":
+            continue
         findings = [mass.finding for mass in image.case.masses[: image.number_of_masses]]
-        # One value an image: that of the most suspicious mass.
+        # One value an image: that of the most suspicious mass. 1 would mean that there is none.
         birads = str(max(finding.birads for finding in findings)) if findings else _NORMAL
-        writer.writerow([
-            *(_REMOVED, _REMOVED, image.laterality, image.view, "200806", _number(image)),
-            *(image.case.breast.density, birads),
-        ])
+        other_side = {"L": "R", "R": "L"}[image.laterality]
+        side = other_side if trap == "contradicting-side" else image.laterality
+        row = (*(_REMOVED, _REMOVED, side, image.view, "200806", _number(image)), image.case.breast.density, birads)
+        writer.writerow(row)
+        if trap == "repeated-row":
+            writer.writerow(row)
     return text.getvalue()

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -37,6 +37,9 @@ COLUMNS = (
     *("breast_density", "birads", "pathology", "subtlety", "mass_shape", "mass_margins"),
 )
 SIDES: dict[Laterality, str] = {"L": "LEFT", "R": "RIGHT"}
+
+Settings = Mapping[str, int | float | str]
+OnProgress = Callable[[int, int], None]
 
 
 def acquisition_named(word: str) -> DataSetAcquisition:
@@ -107,7 +110,7 @@ def write_folder(
     rows: int = 1024,
     acquisition: DataSetAcquisition = "mixed",
     normal_fraction: float = 0.0,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Path:
     """Write phantoms as DICOM files with PNG masks and a `cases.csv`.
 
@@ -125,27 +128,61 @@ def write_folder(
         on_progress: Called with the number of images done and their total.
 
     Returns:
-        The folder, `out`. A number out of its range is a ValueError, a folder that holds something else a DatasetError.
-
-    Raises:
-        WriteError: The folder can't be made or written, or the disk is full; what is there already is whole.
+        The folder, `out`. A number out of its range is a ValueError, a folder that holds something else a DatasetError,
+        a disk without room a WriteError; what is there already is whole.
     """
     check_rows(rows)
     images = plan(patients=patients, seed=seed, acquisition=acquisition, normal_fraction=normal_fraction)
-    settings: dict[str, int | float | str] = {
+    settings: Settings = {
         "model": MODEL_VERSION,
         "seed": seed,
         "rows": rows,
         "acquisition": acquisition,
         "normal_fraction": normal_fraction,
     }
+    return write_dataset(
+        out,
+        images,
+        settings=settings,
+        write_image=lambda image: _write_image(out, image, rows=rows),
+        texts=lambda: {TABLE_NAME: _table(images)},
+        on_progress=on_progress,
+    )
+
+
+def write_dataset(
+    out: Path,
+    images: Sequence[PlannedImage],
+    *,
+    settings: Settings,
+    write_image: Callable[[PlannedImage], None],
+    texts: Callable[[], Mapping[str, str]],
+    on_progress: OnProgress | None,
+) -> Path:
+    """Write a data set of phantoms in any layout: its images one by one, then its tables.
+
+    Args:
+        out: Folder to write into; made when missing.
+        images: What is planned.
+        settings: All that the images depend on; a folder made with others is refused with a DatasetError.
+        write_image: Writes the files of one image that are not there yet.
+        texts: Called when all images are written; gives the text of each table by its path below the folder.
+        on_progress: Called with the number of images done and their total.
+
+    Returns:
+        The folder, `out`.
+
+    Raises:
+        WriteError: The folder can't be made or written, or the disk is full; what is there already is whole.
+    """
     try:
         claim(out, settings=settings)
         for done, image in enumerate(images):
             if on_progress is not None:
                 on_progress(done, len(images))
-            _write_image(out, image, rows=rows)
-        write_text(out / TABLE_NAME, _table(images))
+            write_image(image)
+        for name, text in texts().items():
+            write_text(out / name, text)
     except OSError as error:
         msg = f"{out}: {error.strerror or error}; make it a folder with room to write, and the same call goes on"
         raise WriteError(msg) from error
@@ -174,14 +211,14 @@ def plan(
     return tuple(
         image
         for patient in range(1, patients + 1)
-        for image in _plan_patient(patient, seed=seed, acquisition=acquisition, normal_fraction=normal_fraction)
+        for image in plan_patient(patient, seed=seed, acquisition=acquisition, normal_fraction=normal_fraction)
     )
 
 
-def _plan_patient(
-    patient: int, *, seed: int, acquisition: DataSetAcquisition, normal_fraction: float
+def plan_patient(
+    patient: int, *, seed: int, acquisition: DataSetAcquisition, normal_fraction: float = 0.0
 ) -> list[PlannedImage]:
-    """The images of one patient."""
+    """The images of one patient, whoever else is in the data set."""
     # The patient's number is the spawn key, so that no patient's randomness depends on another's.
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(patient,)))
     chosen: Acquisition = acquisition if acquisition != "mixed" else ("film" if rng.random() < 0.5 else "detector")
@@ -211,7 +248,7 @@ def _plan_patient(
     return images
 
 
-def claim(out: Path, *, settings: dict[str, int | float | str]) -> None:
+def claim(out: Path, *, settings: Settings) -> None:
     """Note in the folder what it is made with; refuse a folder made with something else.
 
     Args:
@@ -222,7 +259,7 @@ def claim(out: Path, *, settings: dict[str, int | float | str]) -> None:
         DatasetError: The folder holds something else.
     """
     path = out / SETTINGS_NAME
-    text = json.dumps(settings, indent=2) + "\n"
+    text = json.dumps(dict(settings), indent=2) + "\n"
     if path.exists():
         found = path.read_text(encoding="utf-8")
         if found != text:

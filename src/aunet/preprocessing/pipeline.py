@@ -25,6 +25,9 @@ _CHOICES: dict[str, tuple[str | int, ...]] = {
 }
 
 
+BEYOND_PATCH = "the patch is cut around the largest mass; others lie outside of it, wholly or in part, and don't count"
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """What is done to every mammogram before the network sees it; the defaults are the paper's main setting."""
@@ -145,6 +148,8 @@ def prepare(image: Image, settings: Preprocessing, *, mask: Mask2D | None = None
             msg = "mass-centred patches need the reference mask; give one, or leave patch_margin out"
             raise ValueError(msg)
         box = patch_around(mask, margin=settings.patch_margin)
+        if np.count_nonzero(box.apply(mask)) < np.count_nonzero(mask):
+            notes = (*notes, BEYOND_PATCH)
     grid = Grid.of(
         (image.shape[0], image.shape[1]),
         (settings.rows, settings.columns),

@@ -87,8 +87,15 @@ def _levels(network: nn.Module) -> Sequence[nn.Module]:
     Raises:
         TrainingError: The network has no such list.
     """
-    decoder = getattr(network, "decoder", None)
-    if not isinstance(decoder, nn.ModuleList) or len(decoder) < 2:
+    decoder = next(
+        (
+            part
+            for name, part in network.named_modules()
+            if name.endswith("decoder") and isinstance(part, nn.ModuleList)
+        ),
+        None,
+    )
+    if decoder is None or len(decoder) < 2:
         msg = (
             f"training.deep_supervision: {type(network).__name__} has no list of decoder levels; "
             "set it to 0, or take another network"

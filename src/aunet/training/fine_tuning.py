@@ -19,7 +19,7 @@ from aunet.preprocessing.pipeline import Preprocessing
 logger = logging.getLogger(__name__)
 
 HEAD = "classifier"
-"""The part of a network that gives the classes: its last convolution."""
+"""What the last convolution, which gives the classes, is called in every network of ours."""
 ORIGIN = "init.json"
 """File of a run that names the checkpoint it started from."""
 
@@ -110,9 +110,32 @@ def starting_network(
             differing,
         )
     if resets_head:
-        fresh = part_of(build_network(settings, generator=generator), HEAD, setting="fine_tuning.head")
-        part_of(network, HEAD, setting="fine_tuning.head").load_state_dict(fresh.state_dict())
+        head = find_head(network)
+        fresh = build_network(settings, generator=generator).get_submodule(head)
+        network.get_submodule(head).load_state_dict(fresh.state_dict())
     return network
+
+
+def find_head(network: nn.Module) -> str:
+    """Name of the part of a network that gives the classes.
+
+    Args:
+        network: The network.
+
+    Returns:
+        Its name, such as "classifier" or "decoder.classifier".
+
+    Raises:
+        TrainingError: No part, or more than one, has the name of a head.
+    """
+    found: list[str] = [name for name, _ in network.named_modules() if name.rpartition(".")[2] == HEAD]
+    if len(found) != 1:
+        msg = (
+            f"fine_tuning.head, head_learning_rate_factor: {type(network).__name__} has {len(found)} parts called "
+            f"{HEAD!r}, one is needed; leave both at their defaults with this network"
+        )
+        raise TrainingError(msg)
+    return found[0]
 
 
 def freeze(network: nn.Module, parts: Sequence[str]) -> None:
@@ -126,35 +149,19 @@ def freeze(network: nn.Module, parts: Sequence[str]) -> None:
         TrainingError: A part is not there, or nothing is left to train.
     """
     for name in parts:
-        part_of(network, name, setting="fine_tuning.freeze").requires_grad_(requires_grad=False)
+        try:
+            part = network.get_submodule(name)
+        except AttributeError as error:
+            known = ", ".join(child for child, _ in network.named_children())
+            msg = (
+                f"fine_tuning.freeze: this network has no part {name!r}; its parts are {known}; those of a list are "
+                "counted from 0 (encoder.0)"
+            )
+            raise TrainingError(msg) from error
+        part.requires_grad_(requires_grad=False)
     if not any(weight.requires_grad for weight in network.parameters()):
         msg = f"fine_tuning.freeze names all parts of the network ({', '.join(parts)}); leave one to train"
         raise TrainingError(msg)
-
-
-def part_of(network: nn.Module, name: str, *, setting: str) -> nn.Module:
-    """A part of a network by its name.
-
-    Args:
-        network: The network.
-        name: A name such as "encoder" or "encoder.0".
-        setting: The recipe's entry that asks for it, for the message.
-
-    Returns:
-        The part.
-
-    Raises:
-        TrainingError: There is none of that name.
-    """
-    try:
-        return network.get_submodule(name)
-    except AttributeError as error:
-        known = ", ".join(part for part, _ in network.named_children())
-        msg = (
-            f"{setting}: this network has no part {name!r}; its parts are {known}, each with parts of its own "
-            "that are counted from 0 (such as encoder.0)"
-        )
-        raise TrainingError(msg) from error
 
 
 def _differences(theirs: dict[str, object], ours: dict[str, object]) -> str:

@@ -13,7 +13,7 @@ from aunet.metrics.overlap import dice, precision, sensitivity
 from aunet.metrics.scores import outcome_of
 from aunet.training.data import Batch
 from aunet.training.deep_supervision import DeepSupervision, LossFunction
-from aunet.training.fine_tuning import HEAD, freeze
+from aunet.training.fine_tuning import find_head, freeze
 from aunet.training.losses import MASS, segmentation_loss
 
 # Columns of the table of validation scores, one row an image.
@@ -87,6 +87,7 @@ class SegmentationTask(LightningModule):
         self._n_validation = n_validation
         self._frozen = tuple(frozen)
         self._head_factor = head_factor
+        self._head = f"network.{find_head(network)}." if head_factor != 1 else None
         self._table = torch.zeros(0)
         self.scores: ValidationScores | None = None
         """Scores of the latest pass over the validation images."""
@@ -174,7 +175,7 @@ class SegmentationTask(LightningModule):
         groups: dict[float, list[nn.Parameter]] = {}
         for name, weight in self.named_parameters():
             if weight.requires_grad:
-                factor = self._head_factor if name.startswith(f"network.{HEAD}.") else 1.0
+                factor = self._head_factor if self._head and name.startswith(self._head) else 1.0
                 groups.setdefault(factor, []).append(weight)
         return groups
 

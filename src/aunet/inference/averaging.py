@@ -1,0 +1,125 @@
+"""Several networks, or one network on turned-over images, as one: the mean of their probabilities."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from aunet.errors import CheckpointError
+from aunet.inference.backends.backend import Backend, Images, Probabilities
+from aunet.inference.segmenter import Flips, Segmenter
+from aunet.models.card import ModelCard
+from aunet.preprocessing.pipeline import Preprocessing
+
+# Rows and columns are the last two axes of images (b c h w) and of probabilities (b h w) alike.
+_ROWS, _COLUMNS = -2, -1
+_AXES: dict[Flips, tuple[tuple[int, ...], ...]] = {
+    "none": ((),),
+    "vertical": ((), (_ROWS,)),
+    "horizontal": ((), (_COLUMNS,)),
+    "both": ((), (_ROWS,), (_COLUMNS,), (_ROWS, _COLUMNS)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FlippedBackend:
+    """A network that sees each image as it is and turned over; its answers are turned back and averaged."""
+
+    backend: Backend
+    flips: Flips
+
+    @property
+    def card(self) -> ModelCard:
+        """What the network says of itself."""
+        return self.backend.card
+
+    def probability(self, images: Images) -> Probabilities:
+        """The mean probability of mass."""
+        return _mean([
+            np.flip(self.backend.probability(np.ascontiguousarray(np.flip(images, axes))), axes)
+            for axes in _AXES[self.flips]
+        ])
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleBackend:
+    """Networks that see the same prepared images and are averaged."""
+
+    backends: tuple[Backend, ...]
+    card: ModelCard
+    """That of the first, with a note on all."""
+
+    def probability(self, images: Images) -> Probabilities:
+        """The mean probability of mass."""
+        return _mean([backend.probability(images) for backend in self.backends])
+
+
+def load_segmenter(
+    weights: Sequence[Path], *, device: str = "auto", threads: int | None = None, flips: Flips = "none"
+) -> Segmenter:
+    """A segmenter of one file, or the ensemble of several: the mean of their probabilities, cut at their threshold.
+
+    Args:
+        weights: Checkpoints of `aunet train` and bundles of `aunet export`, at least one.
+        device: Where checkpoints run, as in `Segmenter.load`.
+        threads: Processor threads for bundles.
+        flips: How each image is turned over as well.
+
+    Returns:
+        The segmenter; it names every file with its hash.
+
+    Raises:
+        CheckpointError: A file can't be used, stands there twice, or differs from the first in preprocessing or
+            threshold.
+    """
+    members = [Segmenter.load(path, device=device, threads=threads) for path in weights]
+    first = members[0]
+    for path, member in zip(weights[1:], members[1:], strict=True):
+        _refuse_other_preprocessing(weights[0], first.preprocessing, path, member.preprocessing)
+        if member.threshold != first.threshold:
+            msg = (
+                f"{path}: its threshold is {member.threshold:g}, that of {weights[0]} {first.threshold:g}; an ensemble "
+                "has one threshold: train with the same training.threshold, or evaluate each on its own"
+            )
+            raise CheckpointError(msg)
+    files = tuple(file for member in members for file in member.files)
+    sha256, times = Counter(file.sha256 for file in files).most_common(1)[0]
+    if times > 1:
+        twice = ", ".join(str(path) for path, file in zip(weights, files, strict=True) if file.sha256 == sha256)
+        msg = f"{twice}: the same weights are given {times} times and would count so often; name each once"
+        raise CheckpointError(msg)
+    backend = first.backend
+    if len(members) > 1:
+        named = ", ".join(f"{file.name} (SHA-256 {file.sha256})" for file in files)
+        note = f"Ensemble of {len(files)}: {named}. The rest of this card is that of the first."
+        card = replace(first.card, notes=f"{first.card.notes} {note}".strip())
+        backend = EnsembleBackend(tuple(member.backend for member in members), card)
+    if flips != "none":
+        backend = FlippedBackend(backend, flips)
+    return replace(first, backend=backend, files=files, flips=flips)
+
+
+def _refuse_other_preprocessing(first_path: Path, first: Preprocessing, path: Path, other: Preprocessing) -> None:
+    """Raise unless both networks see the same images.
+
+    Raises:
+        CheckpointError: They don't.
+    """
+    differing = ", ".join(
+        f"{name} {getattr(other, name)!r} (there {getattr(first, name)!r})"
+        for name in Preprocessing.__slots__
+        if getattr(other, name) != getattr(first, name)
+    )
+    if differing:
+        msg = (
+            f"{path}: was trained on images prepared otherwise than those of {first_path}: {differing}; an ensemble's "
+            "networks see the same images: evaluate each on its own, or train with the same [preprocessing]"
+        )
+        raise CheckpointError(msg)
+
+
+def _mean(probabilities: Sequence[Probabilities]) -> Probabilities:
+    mean: Probabilities = np.stack(probabilities).mean(axis=0, dtype=np.float32)
+    return mean

@@ -1,0 +1,145 @@
+"""Ensembles and flips: the mean of probabilities."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from aunet.errors import CheckpointError
+from aunet.inference.averaging import FlippedBackend, load_segmenter
+from aunet.inference.backends.backend import Backend, Images, Probabilities
+from aunet.inference.segmenter import Flips, Segmenter
+from aunet.models.card import ModelCard, NetworkSettings
+from aunet.models.checkpoint import save_checkpoint
+from aunet.models.factory import build_network
+from aunet.preprocessing.pipeline import Preprocessing
+
+SQUARE = Preprocessing(rows=32, columns=32, channels=1)
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(plain_card: ModelCard, tmp_path: Path) -> Write:
+    """Write a small network that was never trained."""
+
+    def written(name: str, *, seed: int, preprocessing: Preprocessing = SQUARE, threshold: float = 0.5) -> Path:
+        settings = NetworkSettings(name="unet", width=2, in_channels=preprocessing.channels)
+        network = build_network(settings, generator=torch.Generator().manual_seed(seed))
+        card = replace(
+            plain_card, network=settings, preprocessing=preprocessing.to_json(), threshold=threshold, notes="Mine."
+        )
+        save_checkpoint(tmp_path / name, network, card)
+        return tmp_path / name
+
+    return written
+
+
+@pytest.fixture
+def images() -> Images:
+    return np.random.default_rng(0).random((2, 1, 32, 32), dtype=np.float32)
+
+
+@pytest.mark.parametrize("flips", get_args(Flips))
+def test_a_network_that_turns_with_its_image_answers_as_without_flips(
+    flips: Flips, make_backend: Callable[..., Backend], images: Images
+) -> None:
+    backend = make_backend(SQUARE)
+
+    probability = FlippedBackend(backend, flips).probability(images)
+
+    np.testing.assert_allclose(probability, backend.probability(images), rtol=1e-6)
+
+
+def _corners(images: Images) -> Probabilities:
+    """1 in the first pixel of every image, wherever the image came from."""
+    answer = np.zeros((len(images), *images.shape[2:]), dtype=np.float32)
+    answer[:, 0, 0] = 1
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("flips", "expected"),
+    [
+        ("none", [[1, 0], [0, 0]]),
+        ("vertical", [[0.5, 0], [0.5, 0]]),
+        ("horizontal", [[0.5, 0.5], [0, 0]]),
+        ("both", [[0.25, 0.25], [0.25, 0.25]]),
+    ],
+)
+def test_answers_are_turned_back_before_they_are_averaged(
+    flips: Flips, expected: list[list[float]], make_backend: Callable[..., Backend]
+) -> None:
+    backend = make_backend(Preprocessing(rows=2, columns=2, channels=1), answer=_corners)
+
+    probability = FlippedBackend(backend, flips).probability(np.zeros((1, 1, 2, 2), np.float32))
+
+    np.testing.assert_array_equal(probability[0], expected)
+
+
+def test_an_ensemble_answers_with_the_mean_of_its_networks(write: Write, images: Images) -> None:
+    paths = [write("a.safetensors", seed=1), write("b.safetensors", seed=2)]
+
+    probability = load_segmenter(paths, device="cpu").probability(images)
+
+    one, other = (Segmenter.load(path, device="cpu").probability(images) for path in paths)
+    assert np.abs(one - other).max() > 0.01
+    np.testing.assert_allclose(probability, (one + other) / 2, rtol=1e-6)
+
+
+def test_an_ensemble_names_its_files_and_their_hashes(write: Write) -> None:
+    paths = [write("a.safetensors", seed=1), write("b.safetensors", seed=2)]
+
+    ensemble = load_segmenter(paths, device="cpu")
+
+    hashes = [Segmenter.load(path, device="cpu").weights_sha256 for path in paths]
+    assert [file.name for file in ensemble.files] == ["a.safetensors", "b.safetensors"]
+    assert ensemble.weights_sha256 == ";".join(hashes)
+    assert ensemble.card.notes.startswith("Mine. Ensemble of 2: a.safetensors (SHA-256 ")
+    assert all(sha256 in ensemble.card.notes for sha256 in hashes)
+
+
+def test_flips_and_ensembles_go_together(write: Write, images: Images) -> None:
+    paths = [write("a.safetensors", seed=1), write("b.safetensors", seed=2)]
+
+    probability = load_segmenter(paths, device="cpu", flips="vertical").probability(images)
+
+    plain = load_segmenter(paths, device="cpu")
+    turned = plain.probability(np.ascontiguousarray(images[:, :, ::-1]))[:, ::-1]
+    np.testing.assert_allclose(probability, (plain.probability(images) + turned) / 2, rtol=1e-6)
+
+
+def test_one_file_without_flips_is_that_file_s_own_network(write: Write, images: Images) -> None:
+    path = write("a.safetensors", seed=1)
+
+    one = load_segmenter([path], device="cpu")
+
+    np.testing.assert_array_equal(one.probability(images), Segmenter.load(path, device="cpu").probability(images))
+    assert one.card.notes == "Mine."
+
+
+def test_networks_of_other_preprocessing_are_refused_by_what_differs(write: Write) -> None:
+    paths = [
+        write("a.safetensors", seed=1),
+        write("b.safetensors", seed=2, preprocessing=replace(SQUARE, rows=64, intensity="z_score")),
+    ]
+
+    with pytest.raises(CheckpointError, match=r"b\.saf.*rows 64 \(there 32\), intensity 'z_score' \(there 'min_max'\)"):
+        load_segmenter(paths, device="cpu")
+
+
+def test_networks_of_another_threshold_are_refused(write: Write) -> None:
+    paths = [write("a.safetensors", seed=1), write("b.safetensors", seed=2, threshold=0.4)]
+
+    with pytest.raises(CheckpointError, match=r"b\.safetensors: its threshold is 0\.4, that of .*a\.safetensors 0\.5"):
+        load_segmenter(paths, device="cpu")
+
+
+def test_the_same_weights_do_not_count_twice(write: Write) -> None:
+    paths = [write("a.safetensors", seed=1), write("b.safetensors", seed=2), write("again.safetensors", seed=1)]
+
+    with pytest.raises(CheckpointError, match=r"a\.safetensors, .*again\.safetensors: the same weights are given 2"):
+        load_segmenter(paths, device="cpu")
