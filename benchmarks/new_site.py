@@ -29,7 +29,7 @@ from aunet.training.run import train
 Scanner = Literal["film", "detector"]
 RECIPE = Path("cpu/demo")
 ROWS = 512
-FEW_EPOCHS_FACTOR = 3
+FEW_EPOCHS_FACTOR = 2
 """A few images make few steps an epoch, so that they are gone through more often."""
 TRAINED, FEW, TESTED = 1, 2, 3
 """Seeds of the phantoms: three sets of breasts."""

@@ -150,30 +150,6 @@ def test_a_file_of_splits_says_which_images_are_scored(checkpoint: Path, folder:
     assert "n 2 images of 2 patients; 2 with a mass" in result.stdout
 
 
-def test_an_ensemble_is_written_down_file_by_file(checkpoints: tuple[Path, Path], folder: Path) -> None:
-    first, second = checkpoints
-
-    result = runner.invoke(verb, [str(second), *arguments(first, folder, "--json", "--flips", "vertical")])
-
-    assert result.exit_code == 0, result.output
-    summary = json.loads(result.stdout)
-    assert summary["weights"]["files"] == [
-        {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in (second, first)
-    ]
-    assert summary["weights"]["name"] == "other.safetensors + best.safetensors"
-    assert summary["flips"] == "vertical"
-    assert "other.safetensors + best.safetensors" in (folder / "out" / "report.html").read_text("utf-8")
-
-
-def test_scores_without_flips_are_not_taken_up_for_those_with_them(checkpoint: Path, folder: Path) -> None:
-    assert runner.invoke(verb, arguments(checkpoint, folder)).exit_code == 0
-    plain = (folder / "out" / "per_image.csv").read_text("utf-8")
-
-    assert runner.invoke(verb, arguments(checkpoint, folder, "--flips", "both")).exit_code == 0
-
-    assert (folder / "out" / "per_image.csv").read_text("utf-8") != plain
-
-
 def test_matched_grey_values_are_scored_anew_and_said_in_every_result(
     checkpoint: Path, folder: Path, record_of: Callable[[str, Preprocessing], str]
 ) -> None:
@@ -196,3 +172,27 @@ def test_matching_needs_a_record_of_the_training_images(checkpoint: Path, folder
     result = runner.invoke(verb, arguments(checkpoint, folder, "--match-intensity"))
 
     assert "no record of their training images" in str(result.exception)
+
+
+def test_an_ensemble_is_written_down_file_by_file(checkpoints: tuple[Path, Path], folder: Path) -> None:
+    first, second = checkpoints
+
+    result = runner.invoke(verb, [str(second), *arguments(first, folder, "--json", "--flips", "vertical")])
+
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert summary["weights"]["files"] == [
+        {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in (second, first)
+    ]
+    assert summary["weights"]["name"] == "other.safetensors + best.safetensors"
+    assert summary["flips"] == "vertical"
+    assert "other.safetensors + best.safetensors" in (folder / "out" / "report.html").read_text("utf-8")
+
+
+def test_scores_without_flips_are_not_taken_up_for_those_with_them(checkpoint: Path, folder: Path) -> None:
+    assert runner.invoke(verb, arguments(checkpoint, folder)).exit_code == 0
+    plain = (folder / "out" / "per_image.csv").read_text("utf-8")
+
+    assert runner.invoke(verb, arguments(checkpoint, folder, "--flips", "both")).exit_code == 0
+
+    assert (folder / "out" / "per_image.csv").read_text("utf-8") != plain

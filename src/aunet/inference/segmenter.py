@@ -136,6 +136,8 @@ class Segmenter:
     def matching_intensity(self) -> "Segmenter":
         """This segmenter, with the grey values within each breast matched to those of the training images.
 
+        An ensemble matches to the training images of its first network, whose card it carries.
+
         Returns:
             The segmenter; as it is where its recipe matches them already. A card without a record of the training
             images is a `CheckpointError`.
