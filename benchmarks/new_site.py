@@ -4,9 +4,10 @@
 
 A network is trained on phantoms of one scanner (film; with --reverse, detector) and scored on the same breasts seen by
 both scanners: as it is, with grey values matched to its training images, and fine-tuned on a few labelled images of the
-other scanner, at two learning rates. As controls, images of the first scanner are matched as well, the fine-tuned network
-is scored on its first scanner again, and a network is trained on the few images alone. One seed: differences smaller than the intervals say nothing. OUT keeps everything; a second call with
-the same arguments goes on where the first was cut off.
+other scanner, at two learning rates. As controls, images of the first scanner are matched as well, the fine-tuned
+network is scored on its first scanner again, and a network is trained on the few images alone. One seed: differences
+smaller than the intervals say nothing. OUT keeps everything; a second call with the same arguments goes on where the
+first was cut off.
 """
 
 import argparse
