@@ -5,8 +5,11 @@ BIN := $(VENV)/bin
 OUT ?= demo
 DEPENDENCIES := pyproject.toml constraints.txt scripts/make_environment.sh
 # One thread a process, since the tests run in as many processes as there are cores; each file in one of them, since its
-# fixtures would be made in every process else, the demo's among them.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+# fixtures would be made in every process else, the demo's among them. In the order of tests/conftest.py.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+QUICK := not slow and not data and not gpu
+# Which tests `make test` runs; all where it is empty.
+TESTS ?=
 
 .PHONY: demo test check unit docs clean
 
@@ -14,7 +17,7 @@ demo: $(VENV)/demo.ready
 	$(BIN)/aunet demo $(OUT)
 
 test: $(VENV)/dev.ready $(PLAIN)/plain.ready
-	AUNET_PLAIN=$(abspath $(PLAIN)) $(PYTEST)
+	AUNET_PLAIN=$(abspath $(PLAIN)) $(PYTEST) -m "$(TESTS)"
 
 check: $(VENV)/dev.ready
 	$(BIN)/ruff format --check .
@@ -28,7 +31,7 @@ check: $(VENV)/dev.ready
 	$(MAKE) unit
 
 unit: $(VENV)/dev.ready
-	$(PYTEST) -m "not slow and not data and not gpu"
+	$(PYTEST) -m "$(QUICK)"
 
 docs: $(VENV)/dev.ready
 	$(BIN)/zensical build --clean --strict

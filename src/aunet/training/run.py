@@ -18,6 +18,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from aunet.datasets.dataset import DataSet
+from aunet.datasets.ledger import Ledger
 from aunet.datasets.split_file import freeze, write_splits
 from aunet.datasets.splits import samples_of
 from aunet.errors import AunetError, TrainingError
@@ -144,6 +145,24 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     run = _describe(out, state, readable, hardware, refused=ledger.counts["refused"])
     on_main(write_text)(out / SUMMARY, json.dumps(asdict(run), default=str, indent=1) + "\n")
     return run
+
+
+def prepare(recipe: Recipe, dataset: DataSet, cache: Path, *, on_prepared: OnProgress | None = None) -> Ledger:
+    """Prepare every image of a data set, so that runs and evaluations with this cache begin at once.
+
+    Args:
+        recipe: Its preprocessing says how.
+        dataset: The images, of all splits.
+        cache: Folder to keep them in.
+        on_prepared: Called with the images prepared and their total.
+
+    Returns:
+        The data set's ledger with what reading the pixels has found.
+    """
+    everything = Sides(dataset.samples, ())
+    prepared = PreparedCache(cache, recipe.preprocessing.settings())
+    _, found = prepare_samples(everything, prepared, on_progress=on_prepared)
+    return merge_ledger(dataset.ledger, found)
 
 
 def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
