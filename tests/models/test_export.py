@@ -111,8 +111,8 @@ def test_a_graph_that_does_not_agree_is_not_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_backbone_is_exported_too(plain_card: ModelCard, tmp_path: Path) -> None:
-    card = replace(plain_card, network=replace(plain_card.network, name="basic-res"))
+def test_a_network_with_transposed_convolutions_is_exported_too(plain_card: ModelCard, tmp_path: Path) -> None:
+    card = replace(plain_card, network=replace(plain_card.network, name="unet-deconv"))
     write_checkpoint(tmp_path / "tiny.safetensors", card)
 
     parity = export_onnx(tmp_path / "tiny.safetensors", tmp_path / "tiny.onnx")

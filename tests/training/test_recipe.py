@@ -17,6 +17,7 @@ from aunet.training.recipe import (
     Recipe,
     bundled_recipes,
     load_recipe,
+    parse_recipe,
 )
 
 
@@ -115,6 +116,30 @@ def test_set_changes_one_entry_and_reads_its_value_as_toml(small: Path) -> None:
     assert recipe.network.width == 2
 
 
+def test_arguments_of_the_network_survive_writing_and_reading(small: Path, tmp_path: Path) -> None:
+    with small.open("a", encoding="utf-8") as file:
+        file.write('[network.arguments]\ndepths = [2, [3, 4]]\nact = {name = "prelu", "in.place" = true, rate = 0.1}\n')
+    again = tmp_path / "again.toml"
+
+    recipe = load_recipe(small)
+    again.write_text(recipe.to_toml(), encoding="utf-8")
+
+    arguments = {"depths": [2, [3, 4]], "act": {"name": "prelu", "in.place": True, "rate": 0.1}}
+    assert recipe.network.settings().arguments == arguments
+    assert load_recipe(again) == recipe
+
+
+def test_set_reaches_into_nested_tables(small: Path) -> None:
+    recipe = load_recipe(small, ["network.arguments.act.rate=0.5", "network.arguments.norm=batch"])
+
+    assert recipe.network.arguments == {"act": {"rate": 0.5}, "norm": "batch"}
+
+
+def test_none_among_the_arguments_is_refused_as_toml_can_not_say_it() -> None:
+    with pytest.raises(RecipeError, match=r"network\.arguments: TOML has no null; write the text .None."):
+        parse_recipe({"network": {"arguments": {"act": [{"rate": None}]}}}, source="here")
+
+
 def test_an_unknown_key_is_named_with_its_nearest_neighbour_and_the_known_ones(small: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(small, ["training.epoch=3"])
@@ -141,6 +166,8 @@ def test_an_unknown_section_is_named_with_its_nearest_neighbour(small: Path) -> 
         ("preprocessing.percentiles=[99.0, 1.0]", "two ascending numbers"),
         ("epochs=3", "expected section.key=value"),
         ("training.epochs", "expected section.key=value"),
+        ("training..epochs=3", "expected section.key=value"),
+        ("network.width.x=3", "'width' is a value, not a section"),
     ],
 )
 def test_a_wrong_value_is_explained(small: Path, override: str, message: str) -> None:

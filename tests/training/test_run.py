@@ -226,6 +226,20 @@ def test_a_run_can_start_from_a_checkpoint(dataset: DataSet, make_recipe: MakeRe
     assert all(torch.equal(begun[name], ended[name]) for name in trained)
 
 
+def test_a_network_of_another_library_is_trained_by_its_dotted_name(
+    dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    arguments = {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "channels": [4, 8], "strides": [2]}
+    recipe = make_recipe(network={"name": "monai.networks.nets:AttentionUnet", "arguments": arguments})
+
+    run = train(recipe, dataset, tmp_path / "run")
+    network, card = load_checkpoint(run.best)
+
+    assert card.network == recipe.network.settings()
+    assert card.network.arguments == arguments
+    assert network(torch.zeros(1, 1, 32, 32)).shape == (1, 2, 32, 32)
+
+
 def test_weights_of_another_network_are_refused_by_what_differs(
     dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:

@@ -46,7 +46,7 @@ def complexity(settings: NetworkSettings, *, rows: int = 256, columns: int = 256
         network(image)
     return Complexity(
         name=settings.name,
-        layers=sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in network.modules()),
+        layers=sum(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) for layer in network.modules()),
         parameters=sum(weight.numel() for weight in network.parameters()),
         flop=counter.get_total_flops(),
     )

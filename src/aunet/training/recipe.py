@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from aunet.errors import RecipeError
 from aunet.models.card import NetworkSettings
@@ -31,7 +31,7 @@ class NetworkSection(_Section):
     """Which network is built."""
 
     name: str = "aunet"
-    """Name of the network, as `aunet networks` lists them."""
+    """Name of the network, as `aunet networks` lists them, or of a class: `monai.networks.nets:AttentionUnet`."""
     in_channels: Annotated[int, Field(ge=1, le=3)] = 3
     """Channels of the model input; equal to `preprocessing.channels`."""
     classes: Literal[2] = 2
@@ -39,7 +39,17 @@ class NetworkSection(_Section):
     width: Positive = 64
     """Channels of the first level; each level below has twice as many."""
     reduction: Positive = 16
-    """Reduction ratio r of the squeeze-and-excitation in the AU block."""
+    """Reduction ratio r of the squeeze-and-excitation in the AU block of network `aunet`."""
+    arguments: dict[str, JsonValue] = {}
+    """More arguments of the network's constructor, by name, with nested tables and lists; the text "None" is None."""
+
+    @field_validator("arguments")
+    @classmethod
+    def _toml_can_say_it(cls, arguments: dict[str, Any]) -> dict[str, Any]:  # Any: beartype can't follow JsonValue
+        if _holds_none(arguments):
+            msg = 'TOML has no null; write the text "None" where the constructor shall get None'
+            raise ValueError(msg)
+        return arguments
 
     def settings(self) -> NetworkSettings:
         """The plain record that builds the network."""
@@ -336,14 +346,16 @@ def _find(path: Path) -> Path:
 
 def _override(tables: dict[str, Any], override: str) -> None:  # Any: what a TOML file holds
     key, equals, text = override.partition("=")
-    section, dot, field = key.strip().partition(".")
-    if not (equals and dot and section and field):
+    *parents, field = key.strip().split(".")
+    if not (equals and parents and all(parents) and field):
         msg = f"{override!r}: expected section.key=value, for example training.epochs=3"
         raise RecipeError(msg)
-    table = tables.setdefault(section, {})
-    if not isinstance(table, dict):
-        msg = f"{override!r}: {section!r} is a value, not a section"
-        raise RecipeError(msg)
+    table = tables
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            msg = f"{override!r}: {parent!r} is a value, not a section"
+            raise RecipeError(msg)
     try:
         table[field] = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -373,8 +385,19 @@ def _toml_value(value: object) -> str:
     """One value as TOML writes it."""
     if isinstance(value, tuple | list):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml_value(key)} = {_toml_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return repr(value)
+
+
+def _holds_none(value: object) -> bool:
+    """Whether there is a None anywhere in a value."""
+    if isinstance(value, dict):
+        return any(_holds_none(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_holds_none(item) for item in value)
+    return value is None
