@@ -1,5 +1,6 @@
 """The AU decoder on encoders of timm, and their first weights."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.encoders
 # Stems of stride 2 and 4; convolutions and transformers; features with channels first and, of Swin, last.
 ENCODERS = ("resnet34", "efficientnet_b0", "convnext_tiny", "pvt_v2_b0", "swin_tiny_patch4_window7_224")
 SMALL = "efficientnet_lite0"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "other-encoders.md"
 
 
 def settings_of(encoder: str, *, in_channels: int = 3, **arguments: object) -> NetworkSettings:
@@ -251,3 +253,18 @@ def test_a_file_that_holds_no_weights_is_refused_by_name(name: str, tmp_path: Pa
 def test_the_statistics_are_those_that_timm_states() -> None:
     assert statistics_of("resnet34").mean == (0.485, 0.456, 0.406)
     assert statistics_of("tf_efficientnet_lite0").std == (0.5, 0.5, 0.5)
+
+
+def test_the_weights_on_the_package_index_load_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (program,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    settings = settings_of("tf_efficientnet_lite0", pretrained=str(tmp_path / "lite0.safetensors"))
+    network = build_network(settings)
+    monkeypatch.chdir(tmp_path)
+
+    exec(program, {})  # noqa: S102  (our own page)
+    load_pretrained(network, settings)
+
+    stem = network.get_parameter("encoder.conv_stem.weight")
+    assert stem.abs().mean().item() == pytest.approx(0.448056, rel=1e-4)
