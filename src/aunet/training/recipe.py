@@ -31,15 +31,16 @@ class NetworkSection(_Section):
     """Which network is built."""
 
     name: str = "aunet"
-    """Name of the network, as `aunet networks` lists them, or of a class: `monai.networks.nets:AttentionUnet`."""
+    """Name of the network, as `aunet networks` lists them; or `au-timm`, AUNet's decoder on an encoder of timm; or a
+    class: `monai.networks.nets:AttentionUnet`."""
     in_channels: Annotated[int, Field(ge=1, le=3)] = 3
     """Channels of the model input; equal to `preprocessing.channels`."""
     classes: Literal[2] = 2
     """Background and mass."""
     width: Positive = 64
-    """Channels of the first level; each level below has twice as many."""
+    """Channels of the first level; each level below has twice as many. `au-timm` has those of its encoder."""
     reduction: Positive = 16
-    """Reduction ratio r of the squeeze-and-excitation in the AU block of network `aunet`."""
+    """Reduction ratio r of the squeeze-and-excitation in the AU block of networks `aunet` and `au-timm`."""
     arguments: dict[str, JsonValue] = {}
     """More arguments of the network's constructor, by name, with nested tables and lists; the text "None" is None."""
 
