@@ -14,6 +14,7 @@ from aunet.io.aside import digest
 from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import load_checkpoint, read_card
 from aunet.models.factory import blank_network, build_network
+from aunet.models.pretrained import load_pretrained, without_first_weights
 from aunet.preprocessing.pipeline import Preprocessing
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ def starting_network(
     *,
     seed: int,
     init: Path | None = None,
+    is_resumed: bool = False,
     resets_head: bool = False,
 ) -> nn.Module:
     """The network that a run begins with.
@@ -105,6 +107,7 @@ def starting_network(
             names each difference.
         seed: Decides random weights.
         init: A checkpoint whose weights, batch statistics included, are taken over.
+        is_resumed: All weights are about to come from the run's own file, so that pretrained ones are not asked for.
         resets_head: Give the head random weights nevertheless.
 
     Returns:
@@ -112,7 +115,10 @@ def starting_network(
     """
     generator = torch.Generator().manual_seed(seed)
     if init is None:
-        return build_network(settings, generator=generator)
+        network = build_network(settings, generator=generator)
+        if not is_resumed:
+            load_pretrained(network, settings)
+        return network
     network, card = load_checkpoint(init)
     _refuse_other_network(init, card, settings)
     theirs = asdict(Preprocessing.from_json(card.preprocessing))
@@ -179,7 +185,7 @@ def freeze(network: nn.Module, parts: Sequence[str]) -> None:
 
 
 def _refuse_other_network(init: Path, card: ModelCard, settings: NetworkSettings) -> None:
-    if differing := _differences(asdict(card.network), asdict(settings)):
+    if differing := _differences(asdict(card.network), asdict(without_first_weights(settings))):
         msg = f"{init}: its weights are of another network: {differing}; set the recipe's [network] to fit"
         raise TrainingError(msg)
 

@@ -31,15 +31,16 @@ class NetworkSection(_Section):
     """Which network is built."""
 
     name: str = "aunet"
-    """Name of the network, as `aunet networks` lists them, or of a class: `monai.networks.nets:AttentionUnet`."""
+    """Name of the network, as `aunet networks` lists them; or `au-timm`, AUNet's decoder on an encoder of timm; or a
+    class: `monai.networks.nets:AttentionUnet`."""
     in_channels: Annotated[int, Field(ge=1, le=3)] = 3
     """Channels of the model input; equal to `preprocessing.channels`."""
     classes: Literal[2] = 2
     """Background and mass."""
     width: Positive = 64
-    """Channels of the first level; each level below has twice as many."""
+    """Channels of the first level; each level below has twice as many. `au-timm` has those of its encoder."""
     reduction: Positive = 16
-    """Reduction ratio r of the squeeze-and-excitation in the AU block of network `aunet`."""
+    """Reduction ratio r of the squeeze-and-excitation in the AU block of networks `aunet` and `au-timm`."""
     arguments: dict[str, JsonValue] = {}
     """More arguments of the network's constructor, by name, with nested tables and lists; the text "None" is None."""
 
@@ -83,6 +84,10 @@ class PreprocessingSection(_Section):
     """Cut a patch around the mass, its area enlarged by this fraction; none for whole mammograms."""
     breast_level: Annotated[float, Field(gt=0.0, lt=1.0)] = DEFAULT_LEVEL
     """Share of the brightest tissue below which a pixel is background, for `remove_artefacts`."""
+    channel_mean: tuple[float, ...] | None = None
+    """What is subtracted from each channel, last of all; what a pretrained encoder wants. None for nothing."""
+    channel_std: tuple[float, ...] | None = None
+    """What each channel is divided by after that."""
 
     @model_validator(mode="after")
     def _settings_fit(self) -> "PreprocessingSection":

@@ -24,12 +24,14 @@ from aunet.datasets.splits import samples_of
 from aunet.errors import AunetError, TrainingError
 from aunet.io.aside import write_text
 from aunet.models.card import ModelCard
+from aunet.models.pretrained import without_first_weights
 from aunet.preprocessing.cache import PreparedCache
 from aunet.training.averaging import MovingAverage
 from aunet.training.data import Sides, TrainingData, merge_ledger, prepare_samples, sides_of
 from aunet.training.fine_tuning import ORIGIN, Origin, check_start, find_origin, origin_to_json
 from aunet.training.hardware import Hardware, choose_hardware, torch_settings
 from aunet.training.preflight import Preflight, preflight
+from aunet.training.pretrained import check_statistics
 from aunet.training.recipe import FineTuningSection, Recipe
 from aunet.training.record import BEST, LAST, METRICS, RESUME, EpochRecord, RunState
 from aunet.training.resuming import RECIPE, is_finished, refuse_existing, state_to_resume
@@ -113,6 +115,7 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     splits = freeze({"train": sides.train, "validation": sides.validation, "test": samples_of(dataset, "test")})
     cache_folder = cache or out / "cache"
     needs = _check_needs(recipe, hardware, sides, out, cache_folder)
+    check_statistics(recipe.network.settings(), recipe.preprocessing.settings())
     for need in needs.needs:
         logger.info("%s", need)
     prepared = PreparedCache(cache_folder, recipe.preprocessing.settings())
@@ -190,7 +193,13 @@ def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
         on_progress=report,
     )
     # A run that goes on has its weights in the file for resuming.
-    task = build_task(recipe, hardware, n_validation=len(sides.validation), init=None if state else init)
+    task = build_task(
+        recipe,
+        hardware,
+        n_validation=len(sides.validation),
+        init=None if state else init,
+        is_resumed=state is not None,
+    )
     data = TrainingData(
         sides,
         cache,
@@ -310,7 +319,7 @@ def _card(recipe: Recipe, hardware: Hardware, origin: Origin | None) -> ModelCar
     packages = ("aunet", "torch", "lightning", "numpy")
     versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
     return ModelCard(
-        network=recipe.network.settings(),
+        network=without_first_weights(recipe.network.settings()),
         preprocessing=recipe.preprocessing.settings().to_json(),
         recipe=recipe.to_toml(),
         threshold=recipe.training.threshold,
