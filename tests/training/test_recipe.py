@@ -66,8 +66,8 @@ TABLE_ROWS = {
     **{f"table2_r{reduction}": f"aunet-r{reduction}" for reduction in (2, 4, 8, 32)},
     "table2_r16": "aunet",
     **{f"table3_{name}": name for name in ("unet", "fusionnet", "fcdensenet103", "aunet")},
-    "table_s1_bilinear": "unet",
-    "table_s1_deconvolution": "unet-deconv",
+    "s1_bilinear": "unet",
+    "s1_deconvolution": "unet-deconv",
 }
 """The rows of the paper's tables 1, 2, 3 and S1, and the networks they are about."""
 
