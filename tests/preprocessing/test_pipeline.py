@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from aunet.preprocessing.grid import Crop, Grid
-from aunet.preprocessing.pipeline import Preprocessing, prepare
+from aunet.preprocessing.intensity import breast_quantiles
+from aunet.preprocessing.pipeline import Preprocessing, breast_pixels, prepare
 from aunet.sample import Image, Mask2D
 
 Draw = Callable[..., tuple[Image, Mask2D]]
@@ -137,6 +139,55 @@ def test_scaling_the_film_changes_nothing(film: Draw, intensity: str) -> None:
 
     assert once.grid == scaled.grid
     assert np.allclose(once.image, scaled.image, atol=1e-4)
+
+
+@pytest.mark.parametrize("removes", [True, False])
+@pytest.mark.parametrize("intensity", ["min_max", "z_score", "percentile", "histogram"])
+def test_a_film_of_another_response_is_prepared_like_the_first_once_both_are_matched(
+    film: Draw, intensity: str, removes: bool
+) -> None:
+    image, breast = film()
+    settings = Preprocessing.from_json(
+        json.dumps({
+            "rows": 64,
+            "columns": 48,
+            "intensity": intensity,
+            "remove_artefacts": removes,
+            "crop": False,
+            "reference_quantiles": np.linspace(0.2, 1, 33).tolist(),
+        })
+    )
+    # Where the breast ends depends a little on the response; its inside is what is compared.
+    inside = Grid.of((240, 160), (64, 48)).to_model_mask(ndimage.binary_erosion(breast, iterations=8))
+    other = (65_535 * (image / 65_535) ** 0.8).astype(np.float32)
+    plain = replace(settings, intensity="min_max", reference_quantiles=None)
+
+    matched, unmatched = ([prepare(one, how).image[0] for one in (image, other)] for how in (settings, plain))
+
+    apart, before = (np.abs(one - two)[inside].mean() / np.ptp(one) for one, two in (matched, unmatched))
+    assert apart < 0.4 * before
+
+
+def test_matching_to_its_own_quantiles_changes_nothing_that_min_max_does(breast_alone: Draw) -> None:
+    image, _ = breast_alone()
+    plain = prepare(image, SMALL)
+    own = breast_quantiles(plain.image[0])
+
+    matched = prepare(image, replace(SMALL, reference_quantiles=own))
+
+    np.testing.assert_allclose(matched.image, plain.image, atol=1e-5)
+    np.testing.assert_allclose(matched.intensity.invert(matched.image[0]).max(), image.max(), rtol=0.1)
+
+
+def test_the_breast_on_the_model_grid_is_found_beside_what_was_not_removed(film: Draw) -> None:
+    image, breast = film()
+    kept, removed = (replace(SMALL, remove_artefacts=removes, crop=False) for removes in (False, True))
+
+    found = [breast_pixels(prepare(image, settings).image[0], settings) for settings in (kept, removed)]
+
+    expected = Grid.of((240, 160), (64, 48)).to_model_mask(breast)
+    for one in found:
+        assert (one & expected).sum() / (one | expected).sum() > 0.9
 
 
 @given(

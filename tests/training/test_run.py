@@ -18,8 +18,11 @@ from aunet.datasets.dataset import DataSet
 from aunet.datasets.opening import open_dataset
 from aunet.errors import TrainingError
 from aunet.models.checkpoint import load_checkpoint, read_card
+from aunet.preprocessing.cache import PreparedCache
 from aunet.preprocessing.pipeline import Preprocessing
+from aunet.preprocessing.population import Population, population_of, profile_of
 from aunet.training import run as module
+from aunet.training.data import sides_of
 from aunet.training.preflight import Need, Preflight
 from aunet.training.recipe import Recipe, load_recipe
 from aunet.training.run import train
@@ -400,3 +403,19 @@ def test_a_run_on_the_gpu_is_repeatable(dataset: DataSet, make_recipe: MakeRecip
 
     assert _same_weights(one.last, other.last)
     assert "bf16" in read_card(one.last).versions["device"]
+
+
+def test_checkpoints_say_what_their_training_images_are_like(
+    dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = make_recipe()
+
+    run = train(recipe, dataset, tmp_path / "run")
+
+    settings = recipe.preprocessing.settings()
+    trained_on = sides_of(dataset, validation_fraction=0.3, seed=recipe.training.seed).train
+    cache = PreparedCache(None, settings)
+    expected = population_of(profile_of(cache.load(sample), settings) for sample in trained_on)
+    for file in (run.best, run.last):
+        assert Population.from_json(read_card(file).training_images) == expected
+    assert (expected.images, expected.patients) == (7, 7)

@@ -62,6 +62,8 @@ class ModelCard:
     trained: str
     """ISO date."""
     notes: str
+    training_images: str = ""
+    """JSON text of what the training images are like (grey values, sizes, geometry); "" where it was not recorded."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -100,7 +102,7 @@ class ModelCard:
         Raises:
             CheckpointError: The text is no JSON, or an entry is missing, unknown or of another type.
         """
-        entries = _object(text)
+        entries = {"training_images": ""} | _object(text)
         version = entries.pop("format", None)
         if version != FORMAT:
             msg = f"model card of format {version!r}; this version of aunet reads format {FORMAT}"

@@ -52,7 +52,8 @@ class Preprocessing:
     percentiles: tuple[float, float] = (1.0, 99.0)
     """The window of `percentile`, of the breast's values."""
     reference_quantiles: tuple[float, ...] | None = None
-    """The histogram that `histogram` matches to: evenly spaced quantiles (see `intensity.breast_quantiles`)."""
+    """A histogram that the breast's values are matched to before they are normalised: evenly spaced quantiles from
+    0 to 1 (see `intensity.breast_quantiles`). `histogram` needs it and does nothing else."""
     channels: Channels = 3
     """1 for grey, 3 for RGB copies of grey."""
     patch_margin: float | None = None
@@ -191,6 +192,21 @@ def prepare(image: Image, settings: Preprocessing, *, mask: Mask2D | None = None
     return Prepared(settings.to_channels(normalised), grid, normalisation, notes)
 
 
+def breast_pixels(image: Image, settings: Preprocessing) -> Mask2D:
+    """The breast on the model grid.
+
+    Args:
+        image: The mammogram on the model grid, normalised or not.
+        settings: What was done to it.
+
+    Returns:
+        Everything but the background where artefacts were removed; else what `find_breast` finds. The whole image
+        where there is no breast to be seen.
+    """
+    found = image > image.min() if settings.remove_artefacts else find_breast(image, level=settings.breast_level)
+    return found if found.any() else np.ones_like(found)
+
+
 def _without_artefacts(image: Image, settings: Preprocessing) -> tuple[Image, tuple[str, ...]]:
     """The image with zero outside the breast; as it is, with a note, where no breast is found."""
     breast = find_breast(image, level=settings.breast_level)
@@ -200,6 +216,16 @@ def _without_artefacts(image: Image, settings: Preprocessing) -> tuple[Image, tu
 
 
 def _normalisation(image: Image, settings: Preprocessing) -> IntensityMap:
+    """Matching, where a reference is given, and after it the setting's own normalisation."""
+    if settings.reference_quantiles is None:
+        return _own_normalisation(image, settings)
+    matching = intensities.matched_histogram(
+        image, reference_quantiles=settings.reference_quantiles, breast=breast_pixels(image, settings)
+    )
+    return matching.then(_own_normalisation(matching.apply(image), settings))
+
+
+def _own_normalisation(image: Image, settings: Preprocessing) -> IntensityMap:
     match settings.intensity:
         case "min_max":
             return intensities.min_max(image)
@@ -208,7 +234,7 @@ def _normalisation(image: Image, settings: Preprocessing) -> IntensityMap:
         case "percentile":
             return intensities.percentile_window(image, percentiles=settings.percentiles)
         case "histogram":
-            return intensities.matched_histogram(image, reference_quantiles=settings.reference_quantiles or (0.0, 1.0))
+            return IntensityMap((0.0, 1.0), (0.0, 1.0), clips=False)  # as matched: nothing more is done
 
 
 def _check_reference(quantiles: tuple[float, ...] | None, *, is_needed: bool) -> None:

@@ -77,7 +77,7 @@ class PreprocessingSection(_Section):
     percentiles: tuple[float, float] = (1.0, 99.0)
     """Lower and upper percentile of the window, for intensity "percentile"."""
     reference_quantiles: tuple[float, ...] | None = None
-    """Quantiles of the reference, for intensity "histogram"."""
+    """Quantiles of a reference that the breast's values are matched to first; intensity "histogram" needs them."""
     channels: Literal[1, 3] = 3
     """1 for grey, 3 for the grey image copied to red, green and blue."""
     patch_margin: Annotated[float, Field(ge=0.0)] | None = None

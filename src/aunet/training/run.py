@@ -26,6 +26,7 @@ from aunet.io.aside import write_text
 from aunet.models.card import ModelCard
 from aunet.models.pretrained import without_first_weights
 from aunet.preprocessing.cache import PreparedCache
+from aunet.preprocessing.population import Population, population_of, profile_of
 from aunet.training.averaging import MovingAverage
 from aunet.training.data import Sides, TrainingData, merge_ledger, prepare_samples, sides_of
 from aunet.training.fine_tuning import ORIGIN, Origin, check_start, find_origin, origin_to_json
@@ -183,7 +184,9 @@ def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
     average = MovingAverage(decay=settings.ema_decay) if settings.ema_decay else None
     record = EpochRecord(
         out,
-        _card(recipe, hardware, origin),
+        _card(
+            recipe, hardware, origin, population_of(profile_of(cache.load(one), cache.settings) for one in sides.train)
+        ),
         identity=identity,
         epochs=settings.epochs,
         train_images=len(sides.train),
@@ -314,7 +317,7 @@ def _check_needs(recipe: Recipe, hardware: Hardware, sides: Sides, out: Path, ca
     return found
 
 
-def _card(recipe: Recipe, hardware: Hardware, origin: Origin | None) -> ModelCard:
+def _card(recipe: Recipe, hardware: Hardware, origin: Origin | None, training_images: Population) -> ModelCard:
     """What the checkpoints say of themselves."""
     packages = ("aunet", "torch", "lightning", "numpy")
     versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
@@ -328,6 +331,7 @@ def _card(recipe: Recipe, hardware: Hardware, origin: Origin | None) -> ModelCar
         data_source=recipe.provenance.data_source,
         trained=datetime.now(UTC).date().isoformat(),
         notes=" ".join(filter(None, (recipe.provenance.notes, origin.note if origin else ""))),
+        training_images=training_images.to_json(),
     )
 
 
