@@ -6,9 +6,12 @@ BIN := $(VENV)/bin
 OUT ?= demo
 DEPENDENCIES := pyproject.toml constraints.txt scripts/make_environment.sh
 # One thread a process, since the tests run in as many processes as there are cores; each file in one of them, since its
-# fixtures would be made in every process else, the demo's among them.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+# fixtures would be made in every process else, the demo's among them. In the order of tests/conftest.py.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+QUICK := not slow and not data and not gpu
 ENCODER_TESTS = $(shell grep -rl --include="test_*.py" "mark.encoders" tests)
+# Which tests `make test` runs; all where it is empty.
+TESTS ?=
 
 .PHONY: demo test encoders check unit docs clean
 
@@ -16,7 +19,7 @@ demo: $(VENV)/demo.ready
 	$(BIN)/aunet demo $(OUT)
 
 test: $(VENV)/dev.ready $(PLAIN)/plain.ready encoders
-	AUNET_PLAIN=$(abspath $(PLAIN)) $(PYTEST)
+	AUNET_PLAIN=$(abspath $(PLAIN)) $(PYTEST) -m "$(TESTS)"
 
 # The tests marked `encoders`; in $(VENV), which has no timm, they are skipped.
 encoders: $(ENCODERS)/encoders.ready
@@ -34,7 +37,7 @@ check: $(VENV)/dev.ready
 	$(MAKE) unit
 
 unit: $(VENV)/dev.ready
-	$(PYTEST) -m "not slow and not data and not gpu"
+	$(PYTEST) -m "$(QUICK)"
 
 docs: $(VENV)/dev.ready
 	$(BIN)/zensical build --clean --strict

@@ -20,8 +20,12 @@ PREPARED_CBIS_DDSM = Path(__file__).parents[2] / "shared" / "data" / "cbis_ddsm_
 DICOM_SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "cbis_ddsm_dicom_samples"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the tests marked `encoders` where there is no timm, unless they are what was asked for."""
+    """Files with slow tests go first, or the last of them would run alone; tests of encoders need timm."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+    # Where they are what was asked for, they have to run.
     if HAS_TIMM or config.option.markexpr == "encoders":
         return
     for item in items:

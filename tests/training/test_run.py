@@ -259,6 +259,7 @@ def test_weights_of_another_network_are_refused_by_what_differs(
 
     with pytest.raises(TrainingError, match=r"width 2 \(recipe: 3\)"):
         train(make_recipe(network={"width": 3}), dataset, tmp_path / "second", init=first.last)
+    assert not (tmp_path / "second").exists()
 
 
 def test_without_validation_images_the_last_weights_are_the_best(
