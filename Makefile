@@ -9,9 +9,9 @@ DEPENDENCIES := pyproject.toml constraints.txt scripts/make_environment.sh
 # fixtures would be made in every process else, the demo's among them. In the order of tests/conftest.py.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 QUICK := not slow and not data and not gpu
+ENCODER_TESTS = $(shell grep -rl --include="test_*.py" "mark.encoders" tests)
 # Which tests `make test` runs; all where it is empty.
 TESTS ?=
-ENCODER_TESTS = $(shell grep -rl --include="test_*.py" "mark.encoders" tests)
 
 .PHONY: demo test encoders check unit docs clean
 

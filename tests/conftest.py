@@ -22,13 +22,10 @@ DICOM_SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "cbis_ddsm_dicom
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put files with slow tests first, and skip the tests marked `encoders` where there is no timm.
-
-    Else the last of the slow ones would run alone while the other processors wait. Tests marked `encoders` are not
-    skipped where they are what was asked for.
-    """
+    """Files with slow tests go first, or the last of them would run alone; tests of encoders need timm."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+    # Where they are what was asked for, they have to run.
     if HAS_TIMM or config.option.markexpr == "encoders":
         return
     for item in items:

@@ -109,6 +109,7 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     on_main(refuse_existing)(out, recipe, resume=resume)
     origin = find_origin(out, init, is_begun=resume and (out / RECIPE).is_file())
     _check_start(recipe, origin, init)
+    check_statistics(recipe.network.settings(), recipe.preprocessing.settings())
     hardware = choose_hardware(recipe.hardware.accelerator, recipe.hardware.precision, threads=recipe.hardware.threads)
     logger.info("computing on %s", hardware.reason)
     settings = recipe.training
@@ -116,7 +117,6 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     splits = freeze({"train": sides.train, "validation": sides.validation, "test": samples_of(dataset, "test")})
     cache_folder = cache or out / "cache"
     needs = _check_needs(recipe, hardware, sides, out, cache_folder)
-    check_statistics(recipe.network.settings(), recipe.preprocessing.settings())
     for need in needs.needs:
         logger.info("%s", need)
     prepared = PreparedCache(cache_folder, recipe.preprocessing.settings())
