@@ -11,15 +11,8 @@ from aunet.models.card import NetworkSettings
 from aunet.models.factory import blank_network
 from aunet.preprocessing.augment import AugmentationSettings
 from aunet.preprocessing.pipeline import Preprocessing
-from aunet.training.recipe import (
-    AugmentationSection,
-    NetworkSection,
-    PreprocessingSection,
-    Recipe,
-    bundled_recipes,
-    load_recipe,
-    parse_recipe,
-)
+from aunet.training.recipe import Recipe, bundled_recipes, load_recipe, parse_recipe
+from aunet.training.recipe_sections import AugmentationSection, NetworkSection, PreprocessingSection
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ from aunet.training.fine_tuning import ORIGIN, Origin, check_start, find_origin,
 from aunet.training.hardware import Hardware, choose_hardware, torch_settings
 from aunet.training.preflight import Preflight, preflight
 from aunet.training.pretrained import check_statistics
-from aunet.training.recipe import FineTuningSection, Recipe
+from aunet.training.recipe import Recipe
+from aunet.training.recipe_sections import FineTuningSection
 from aunet.training.record import BEST, LAST, METRICS, RESUME, EpochRecord, RunState
 from aunet.training.resuming import RECIPE, is_finished, refuse_existing, state_to_resume
 from aunet.training.task import build_task
