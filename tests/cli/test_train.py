@@ -32,6 +32,8 @@ batch_size = 2
 schedule = "cosine"
 learning_rates = [1e-2, 1e-3]
 validation_fraction = 0.3
+ema_decay = 0.9
+deep_supervision = 0.3
 [augmentation]
 flip_probability = 0.5
 rotation_degrees = 10.0
@@ -63,6 +65,11 @@ def recipe(tmp_path: Path) -> Path:
 
 def arguments(recipe: Path, phantoms: Path, out: Path, *more: str) -> list[str]:
     return [str(recipe), "--data", f"folder:{phantoms}", "--out", str(out), "--cache", str(out.parent / "cache"), *more]
+
+
+def entries_of(cache: Path) -> dict[Path, int]:
+    """When each prepared array was written; hashes of source files are noted down later, once those have settled."""
+    return {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file() and path.suffix != ".hash"}
 
 
 def start(recipe: Path, phantoms: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
@@ -130,6 +137,21 @@ def test_the_result_is_one_json_document(recipe: Path, phantoms: Path, tmp_path:
     told = json.loads(result.stdout)
     assert (told["epochs"], told["best"]) == (1, str(tmp_path / "run" / "best.safetensors"))
     assert told["train_images"] + told["validation_images"] > 0
+
+
+def test_a_prepared_cache_is_all_that_a_run_reads(recipe: Path, tmp_path: Path) -> None:
+    phantoms = tmp_path / "phantoms"
+    write_folder(phantoms, patients=5, seed=5, rows=64)
+    result = runner.invoke(verb, arguments(recipe, phantoms, tmp_path / "run", "--prepare-only"))
+    before = entries_of(tmp_path / "cache")
+
+    trained = runner.invoke(verb, arguments(recipe, phantoms, tmp_path / "run", "--set", "training.epochs=1"))
+
+    count = len((phantoms / "cases.csv").read_text().splitlines()) - 1
+    assert result.exit_code == trained.exit_code == 0, result.stderr + trained.stderr
+    assert f"{count} read" in result.stdout
+    assert entries_of(tmp_path / "cache") == before
+    assert before
 
 
 def test_an_image_that_was_left_out_gives_status_1(recipe: Path, phantoms: Path, tmp_path: Path) -> None:

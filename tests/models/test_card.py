@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from aunet.errors import CheckpointError
 from aunet.models.card import ModelCard, NetworkSettings, card_of
 
 CARD = ModelCard(
-    network=NetworkSettings(name="aunet", in_channels=1, width=4, reduction=2),
+    network=NetworkSettings(name="aunet", in_channels=1, width=4, reduction=2, arguments={"act": ["relu", {"x": 1}]}),
     preprocessing='{"rows": 32, "columns": 48}',
     recipe='name = "tiny"\n',
     threshold=0.5,
@@ -24,6 +24,10 @@ CARD = ModelCard(
     trained="2026-01-01",
     notes="",
 )
+
+
+def entries_of_network() -> dict[str, object]:
+    return asdict(CARD.network)
 
 
 def entries() -> dict[str, object]:
@@ -67,6 +71,7 @@ def test_a_missing_entry_is_named(name: str) -> None:
         ({"threshold": 1.5}, r"threshold is 1\.5"),
         ({"network": {"name": "aunet"}}, "classes, in_channels, reduction, width missing"),
         ({"network": None}, "network is None"),
+        ({"network": entries_of_network() | {"arguments": ["x"]}}, r"arguments is \['x'\]; expected"),
         ({"recipe": 3}, "recipe is 3"),
     ],
 )
@@ -79,6 +84,27 @@ def test_a_wrong_entry_is_refused(change: dict[str, object], message: str) -> No
 def test_any_other_text_is_a_checkpoint_error(text: str) -> None:
     with pytest.raises(CheckpointError):
         ModelCard.from_json(text)
+
+
+def test_a_card_from_before_there_were_arguments_has_none() -> None:
+    content = entries()
+    network = content["network"]
+    assert isinstance(network, dict)
+    del network["arguments"]
+
+    assert ModelCard.from_json(json.dumps(content)).network == replace(CARD.network, arguments={})
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (NetworkSettings(width=16, reduction=8), "aunet, width 16, r 8"),
+        (NetworkSettings(name="unet"), "unet, width 64"),
+        (NetworkSettings(name="monai.networks.nets:UNet"), "monai.networks.nets:UNet"),
+    ],
+)
+def test_settings_are_said_by_what_matters_to_the_network(settings: NetworkSettings, text: str) -> None:
+    assert str(settings) == text
 
 
 def test_the_input_shape_is_that_of_the_preprocessing() -> None:

@@ -23,14 +23,6 @@ def unet(*, in_channels: int = 1, classes: int = 2, width: int = 2) -> EncoderDe
     )
 
 
-@pytest.mark.parametrize(
-    ("rows", "columns", "proposal"), [(250, 256, "256 x 256"), (32, 41, "32 x 48"), (8, 16, "16 x 16")]
-)
-def test_an_input_that_can_not_be_halved_four_times_is_refused(rows: int, columns: int, proposal: str) -> None:
-    with pytest.raises(ValueError, match=f"{rows} x {columns} pixels .* multiples of 16.* {proposal}"):
-        unet()(torch.zeros(1, 1, rows, columns))
-
-
 @pytest.mark.parametrize(("in_channels", "classes", "width"), [(0, 2, 4), (1, 1, 4), (1, 2, 0), (1, 2, -3)])
 def test_too_small_a_network_is_refused(in_channels: int, classes: int, width: int) -> None:
     with pytest.raises(ValueError, match="at least 1 input channel, 2 classes and a width of 1"):

@@ -6,7 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from aunet.models.upsampling import AttentionUpsampling, BilinearUpsampling, ChannelAttention, bilinear
+from aunet.models.upsampling import (
+    AttentionUpsampling,
+    BilinearUpsampling,
+    ChannelAttention,
+    TransposedUpsampling,
+    bilinear,
+)
 
 
 def features(*shape: int, seed: int) -> torch.Tensor:
@@ -73,6 +79,18 @@ def test_the_bu_block_joins_skip_and_upsampled_features() -> None:
     torch.testing.assert_close(joined, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_transposed_convolution_spreads_each_coarse_pixel_over_two_by_two() -> None:
+    block = TransposedUpsampling(2, 3).eval()
+    coarse, skip = features(1, 2, 3, 4, seed=1), features(1, 3, 6, 8, seed=2)
+
+    joined = block(coarse, skip)
+
+    weight = block.state_dict()
+    spread = torch.einsum("bihw,iorc->bohrwc", coarse, weight["transposed.0.weight"]).reshape(1, 3, 6, 8)
+    upsampled = (spread + weight["transposed.0.bias"][None, :, None, None]).clamp(min=0)
+    torch.testing.assert_close(joined, torch.cat([skip, upsampled], dim=1), rtol=1e-4, atol=1e-4)
+
+
 def test_the_au_block_is_figure_3b() -> None:
     block = stirred(AttentionUpsampling(8, 4, reduction=2))
     coarse, skip = features(2, 8, 3, 4, seed=1), features(2, 4, 6, 8, seed=2)
@@ -101,14 +119,14 @@ def test_the_attention_keeps_the_map_and_not_only_its_mean() -> None:
     assert (ratio < 1).all()
 
 
-@pytest.mark.parametrize("reduction", [1, 2, 3, 8])
-def test_any_reduction_that_leaves_a_channel_will_do(reduction: int) -> None:
+@pytest.mark.parametrize(("reduction", "squeezed"), [(1, 8), (2, 4), (3, 2), (8, 1), (9, 1), (100, 1)])
+def test_any_reduction_leaves_one_channel_at_least(reduction: int, squeezed: int) -> None:
     attention = ChannelAttention(8, reduction=reduction)
 
-    assert attention.squeeze.out_features == 8 // reduction
+    assert attention.squeeze.out_features == squeezed
 
 
-@pytest.mark.parametrize("reduction", [-1, 0, 9, 100])
-def test_a_reduction_that_leaves_no_channel_is_refused(reduction: int) -> None:
-    with pytest.raises(ValueError, match=f"a reduction of {reduction} leaves none of 8 channels"):
+@pytest.mark.parametrize("reduction", [-1, 0])
+def test_a_reduction_that_is_none_is_refused(reduction: int) -> None:
+    with pytest.raises(ValueError, match=f"a reduction of {reduction} squeezes nothing; take 1 or more"):
         ChannelAttention(8, reduction=reduction)

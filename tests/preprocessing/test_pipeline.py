@@ -232,8 +232,61 @@ def test_settings_survive_json(
         ('{"percentiles": 5}', "percentiles is 5"),
         ('{"crop": 1}', "either true or false"),
         ('{"breast_level": true}', "breast_level is True"),
+        ('{"channel_mean": [0.5, 0.5, 0.5]}', "channel_std None; give 3 numbers for each, or leave both out"),
+        ('{"channel_mean": [0.5], "channel_std": [0.5]}', "give 3 numbers"),
+        ('{"channels": 1, "channel_mean": [1, 1, 1], "channel_std": [1, 1, 1]}', "give 1 numbers"),
+        ('{"channel_mean": [0, 0, 0], "channel_std": [1, 0, 1]}', "for channel_std above 0"),
+        ('{"channel_mean": [0, NaN, 0], "channel_std": [1, 1, 1]}', "finite numbers"),
+        ('{"channel_mean": "grey", "channel_std": [1, 1, 1]}', "channel_mean is 'grey'"),
+        ('{"channel_mean": [0, 0, 0], "channel_std": [1, 1, 1], "intensity": "z_score"}', "take 'min_max'"),
     ],
 )
 def test_settings_out_of_range_are_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Preprocessing.from_json(text)
+
+
+PHOTOGRAPHS = replace(SMALL, channel_mean=(0.5, 0.25, 0.0), channel_std=(0.5, 0.25, 2.0))
+
+
+def test_each_channel_is_less_its_mean_over_its_standard_deviation() -> None:
+    channels = PHOTOGRAPHS.to_channels(np.array([[0.0, 0.5, 1.0]], dtype=np.float32))
+
+    assert channels.dtype == np.float32
+    assert channels.tolist() == [[[-1.0, 0.0, 1.0]], [[-1.0, 1.0, 3.0]], [[0.0, 0.25, 0.5]]]
+
+
+def test_channels_are_normalised_last_of_all(film: Draw) -> None:
+    image, _ = film()
+
+    plain, normalised = prepare(image, SMALL), prepare(image, PHOTOGRAPHS)
+
+    assert (normalised.grid, normalised.intensity) == (plain.grid, plain.intensity)
+    assert np.array_equal(normalised.image, PHOTOGRAPHS.to_channels(plain.image[0]))
+
+
+def test_padding_is_as_black_as_the_background_after_channels_are_normalised(film: Draw) -> None:
+    image, _ = film()
+
+    prepared = prepare(image, replace(PHOTOGRAPHS, rows=64, columns=64, fit="pad"))
+
+    assert prepared.grid.pad.right > 0
+    assert prepared.image[:, 0, -1].tolist() == [-1.0, -1.0, 0.0]
+
+
+def test_grey_settings_are_those_before_anything_is_done_to_channels() -> None:
+    assert PHOTOGRAPHS.grey() == SMALL.grey() == replace(SMALL, channels=1)
+
+
+def test_statistics_of_channels_survive_json() -> None:
+    assert Preprocessing.from_json(PHOTOGRAPHS.to_json()) == PHOTOGRAPHS
+
+
+def test_settings_written_before_there_were_statistics_of_channels_have_none() -> None:
+    text = (
+        '{"breast_level": 0.1, "channels": 3, "columns": 256, "crop": true, "face_left": true, "fit": "resize",'
+        ' "intensity": "min_max", "patch_margin": null, "percentiles": [1.0, 99.0], "reference_quantiles": null,'
+        ' "remove_artefacts": true, "rows": 256}'
+    )
+
+    assert Preprocessing.from_json(text) == Preprocessing(breast_level=0.1)

@@ -25,6 +25,7 @@ def prepared(
     made = prepare(image, settings)
     return PreparedSample(
         sample=Sample("a", Path("a.png"), (), patient),
+        grey=made.image[0],
         image=made.image,
         mask=made.grid.to_model_mask(mask),
         grid=made.grid,
@@ -46,6 +47,7 @@ def test_sizes_geometry_and_masses_are_those_that_were_drawn() -> None:
     grid = Grid.of((80, 60), (40, 30), crop=Crop(0, 0, 80, 60))
     sample = PreparedSample(
         sample=Sample("a", Path("a.png"), (), "p"),
+        grey=grid.to_model_image(breast()),
         image=grid.to_model_image(breast())[np.newaxis],
         mask=grid.to_model_mask(mask),
         grid=grid,

@@ -8,16 +8,11 @@ from pydantic import BaseModel
 
 from aunet.errors import RecipeError
 from aunet.models.card import NetworkSettings
+from aunet.models.factory import blank_network
 from aunet.preprocessing.augment import AugmentationSettings
 from aunet.preprocessing.pipeline import Preprocessing
-from aunet.training.recipe import (
-    AugmentationSection,
-    NetworkSection,
-    PreprocessingSection,
-    Recipe,
-    bundled_recipes,
-    load_recipe,
-)
+from aunet.training.recipe import Recipe, bundled_recipes, load_recipe, parse_recipe
+from aunet.training.recipe_sections import AugmentationSection, NetworkSection, PreprocessingSection
 
 
 @pytest.fixture
@@ -53,6 +48,31 @@ def test_the_papers_recipe_is_its_protocol_word_for_word() -> None:
         intensity="min_max",
         channels=3,
     )
+
+
+TABLE_ROWS = {
+    **{
+        f"table1_{name.replace('-', '_')}": name
+        for name in ("unet", "basic-deep-unet", "basic-res-unet", "deep-basic-unet", "deep-deep-unet", "deep-res-unet")
+    },
+    **{f"table1_{name.replace('-', '_')}": name for name in ("res-basic-unet", "res-deep-unet", "res-res-unet")},
+    **{f"table2_r{reduction}": f"aunet-r{reduction}" for reduction in (2, 4, 8, 32)},
+    "table2_r16": "aunet",
+    **{f"table3_{name}": name for name in ("unet", "fusionnet", "fcdensenet103", "aunet")},
+    "s1_bilinear": "unet",
+    "s1_deconvolution": "unet-deconv",
+}
+"""The rows of the paper's tables 1, 2, 3 and S1, and the networks they are about."""
+
+
+@pytest.mark.parametrize(("row", "network"), TABLE_ROWS.items())
+def test_the_recipe_of_a_table_s_row_changes_nothing_but_the_network(row: str, network: str) -> None:
+    recipe = load_recipe(Path("paper") / row)
+
+    assert recipe.network == NetworkSection(name=network)
+    assert blank_network(recipe.network.settings()).training
+    paper = load_recipe(Path("paper/aunet_r16"))
+    assert recipe.model_copy(update={"network": paper.network}) == paper
 
 
 @pytest.mark.parametrize("name", sorted(bundled_recipes()))
@@ -115,6 +135,30 @@ def test_set_changes_one_entry_and_reads_its_value_as_toml(small: Path) -> None:
     assert recipe.network.width == 2
 
 
+def test_arguments_of_the_network_survive_writing_and_reading(small: Path, tmp_path: Path) -> None:
+    with small.open("a", encoding="utf-8") as file:
+        file.write('[network.arguments]\ndepths = [2, [3, 4]]\nact = {name = "prelu", "in.place" = true, rate = 0.1}\n')
+    again = tmp_path / "again.toml"
+
+    recipe = load_recipe(small)
+    again.write_text(recipe.to_toml(), encoding="utf-8")
+
+    arguments = {"depths": [2, [3, 4]], "act": {"name": "prelu", "in.place": True, "rate": 0.1}}
+    assert recipe.network.settings().arguments == arguments
+    assert load_recipe(again) == recipe
+
+
+def test_set_reaches_into_nested_tables(small: Path) -> None:
+    recipe = load_recipe(small, ["network.arguments.act.rate=0.5", "network.arguments.norm=batch"])
+
+    assert recipe.network.arguments == {"act": {"rate": 0.5}, "norm": "batch"}
+
+
+def test_none_among_the_arguments_is_refused_as_toml_can_not_say_it() -> None:
+    with pytest.raises(RecipeError, match=r"network\.arguments: TOML has no null; write the text .None."):
+        parse_recipe({"network": {"arguments": {"act": [{"rate": None}]}}}, source="here")
+
+
 def test_an_unknown_key_is_named_with_its_nearest_neighbour_and_the_known_ones(small: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(small, ["training.epoch=3"])
@@ -141,6 +185,8 @@ def test_an_unknown_section_is_named_with_its_nearest_neighbour(small: Path) -> 
         ("preprocessing.percentiles=[99.0, 1.0]", "two ascending numbers"),
         ("epochs=3", "expected section.key=value"),
         ("training.epochs", "expected section.key=value"),
+        ("training..epochs=3", "expected section.key=value"),
+        ("network.width.x=3", "'width' is a value, not a section"),
     ],
 )
 def test_a_wrong_value_is_explained(small: Path, override: str, message: str) -> None:

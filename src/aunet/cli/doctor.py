@@ -74,10 +74,9 @@ def _show(console: Console, diagnosis: Diagnosis) -> None:
 def _show_weights(console: Console, found: WeightsDiagnosis) -> None:
     card = found.card
     console.print(f"\n{found.kind.capitalize()} {found.path}")
-    network = card.network
     console.print(
         _rows({
-            "network": f"{network.name}, width {network.width}, r {network.reduction}, {network.in_channels} channels",
+            "network": f"{card.network}, {card.network.in_channels} channels",
             "trained": card.trained,
             "data": card.data_source,
             "licence": card.licence,

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Annotated, Literal
 import typer
 
 from aunet.cli.progress import progress_bar
+from aunet.datasets.ledger import Status
 from aunet.datasets.opening import open_dataset
 from aunet.training.recipe import load_recipe
-from aunet.training.run import TrainedRun, train
+from aunet.training.run import TrainedRun, prepare, train
 
 SOME_FAILED = 1
 
@@ -38,6 +39,9 @@ def run(
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"] | None, typer.Option(help="Where to compute; the recipe decides else.")
     ] = None,
+    prepare_only: Annotated[
+        bool, typer.Option("--prepare-only", help="Fill the cache with the images of all splits, and train later.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a network from a recipe.
@@ -51,6 +55,14 @@ def run(
     changes = [*(overrides or []), *([f"hardware.accelerator={device}"] if device else [])]
     checked = load_recipe(recipe, changes)
     dataset = open_dataset(data, splits=splits)
+    cache = cache or out.parent / "aunet-cache"
+    if prepare_only:
+        with _progress("Preparing") as on_prepared:
+            counts = prepare(checked, dataset, cache, on_prepared=on_prepared).counts
+        typer.echo(json.dumps({"cache": str(cache), **counts}) if as_json else f"{cache}: {_listed(counts)}")
+        if counts["refused"]:
+            raise typer.Exit(SOME_FAILED)
+        return
     with _progress("Preparing") as on_prepared, _progress("Training") as on_progress:
         trained = train(
             checked,
@@ -58,7 +70,7 @@ def run(
             out,
             init=init,
             resume=resume,
-            cache=cache or out.parent / "aunet-cache",
+            cache=cache,
             on_prepared=on_prepared,
             on_progress=on_progress,
         )
@@ -68,6 +80,10 @@ def run(
         _tell(trained)
     if trained.refused_images:
         raise typer.Exit(SOME_FAILED)
+
+
+def _listed(counts: Mapping[Status, int]) -> str:
+    return ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in counts.items())
 
 
 def _tell(trained: TrainedRun) -> None:

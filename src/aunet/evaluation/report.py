@@ -56,7 +56,7 @@ def report(summary: Summary, examples: Sequence[Example]) -> str:
     page = Template(files("aunet.evaluation").joinpath("report.html.template").read_text(encoding="utf-8"))
     facts = {
         "Data": f"{about.data}, split {about.split}",
-        "Weights": f"{about.weights or 'in memory'} ({about.card.network.name}, width {about.card.network.width})",
+        "Weights": f"{about.weights or 'in memory'} ({about.card.network})",
         "Flips": about.flips,
         "Trained": f"{about.card.trained}; {about.card.data_source}",
         "Licence": about.card.licence,

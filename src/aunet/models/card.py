@@ -1,13 +1,16 @@
 """What a checkpoint says of itself: network, preprocessing, recipe, threshold, provenance."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from aunet.errors import CheckpointError
 
 FORMAT = 1
+AU_TIMM = "au-timm"
+"""Name of the network whose encoder is one of timm's (`aunet.models.encoders`)."""
 CARD_KEY = "aunet.card"
 """Name of the card among the metadata of a checkpoint or a bundle."""
 
@@ -17,14 +20,28 @@ class NetworkSettings:
     """Everything that fixes a network's shape."""
 
     name: str = "aunet"
-    """One of `aunet.models.factory.NETWORK_NAMES`."""
+    """One of `aunet.models.factory.NETWORK_NAMES`, "au-timm", or the dotted name of a class (`models.foreign`)."""
     in_channels: int = 3
     classes: int = 2
     """Background and mass."""
     width: int = 64
     """Channels of the first level; each of the four levels below has twice those of the level above."""
     reduction: int = 16
-    """The paper's r: how far the channel attention of the AU block squeezes its channels."""
+    """The paper's r, for the names "aunet" and "au-timm": how far the AU block's attention squeezes its channels."""
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)  # Any: what JSON and TOML can say
+    """More arguments of the network's constructor, by name."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the name is the dotted name of a class, and not one of our names."""
+        return ":" in self.name
+
+    def __str__(self) -> str:
+        if self.is_foreign:
+            return self.name
+        if self.name == AU_TIMM:
+            return f"{self.name}, encoder {self.arguments.get('encoder')}, r {self.reduction}"
+        return f"{self.name}, width {self.width}" + (f", r {self.reduction}" if self.name == "aunet" else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +108,8 @@ class ModelCard:
             msg = f"model card of format {version!r}; this version of aunet reads format {FORMAT}"
             raise CheckpointError(msg)
         _require(entries, {field.name: field.type for field in fields(cls)}, where="model card")
-        network = entries.pop("network")
+        # Cards were once written without arguments.
+        network = {"arguments": {}} | entries.pop("network")
         _require(network, {field.name: field.type for field in fields(NetworkSettings)}, where="model card, network")
         threshold = float(entries.pop("threshold"))
         if not 0 < threshold < 1:
@@ -130,6 +148,7 @@ _JSON_TYPES: dict[object, tuple[type, ...]] = {
     int: (int,),
     float: (int, float),
     dict[str, str]: (dict,),
+    Mapping[str, Any]: (dict,),
     NetworkSettings: (dict,),
 }
 

@@ -5,14 +5,13 @@ import json
 import os
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from aunet.errors import CheckpointError
 from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings, card_of
-from aunet.models.factory import build_network
+from aunet.models.factory import blank_network
 
 DIGEST_KEY = "aunet.weights_sha256"
 # One entry only: safetensors writes several in any order, and equal networks should give equal files.
@@ -80,8 +79,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
     if metadata.get(DIGEST_KEY) != _digest(weights):
         msg = f"{path}: the weights are not those that were written; take another copy"
         raise CheckpointError(msg)
-    with torch.device("meta"):
-        network = build_network(card.network)
+    network = blank_network(card.network)
     network.load_state_dict(weights, assign=True)
     return network.eval(), card
 
@@ -117,9 +115,8 @@ def _metadata(path: Path) -> dict[str, str]:
 
 
 def _expected(settings: NetworkSettings) -> dict[str, Tensor]:
-    """Weights of the network that settings describe, without memory behind them."""
-    with torch.device("meta"):
-        return build_network(settings).state_dict()
+    """Weights of the network that settings describe, for their names, shapes and types."""
+    return blank_network(settings).state_dict()
 
 
 def _difference(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> str:

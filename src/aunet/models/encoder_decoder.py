@@ -1,10 +1,13 @@
 """The network that all backbones and AUNet are: an encoder, a decoder, and skip features between them."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aunet.models.sizes import require_multiples
 from aunet.models.units import UnitFactory
 from aunet.models.upsampling import UpsamplingFactory
 
@@ -43,17 +46,9 @@ class EncoderDecoder(nn.Module):
             classes: Classes a pixel can have, background first.
             width: Channels of the first level.
             generator: Source of the initial weights; None takes PyTorch's own.
-
-        Raises:
-            ValueError: A count is too small.
         """
         super().__init__()
-        if min(in_channels, width) < 1 or classes < 2:
-            msg = (
-                f"a network needs at least 1 input channel, 2 classes and a width of 1;"
-                f" got {in_channels}, {classes} and {width}"
-            )
-            raise ValueError(msg)
+        require_counts(in_channels=in_channels, classes=classes, width=width)
         channels = [width * 2**level for level in range(LEVELS)]
         finer, coarser = channels[:-1], channels[1:]
         self.encoder = nn.ModuleList(
@@ -74,18 +69,8 @@ class EncoderDecoder(nn.Module):
 
         Returns:
             Logits on the images' grid, background first.
-
-        Raises:
-            ValueError: Rows or columns are no multiple of 16.
         """
-        rows, columns = images.shape[2:]
-        if min(rows, columns) < STRIDE or rows % STRIDE or columns % STRIDE:
-            nearest = [max(STRIDE, round(size / STRIDE) * STRIDE) for size in (rows, columns)]
-            msg = (
-                f"an input of {rows} x {columns} pixels can't be halved four times; rows and columns must be multiples"
-                f" of {STRIDE}: set the preprocessing to, for example, {nearest[0]} x {nearest[1]}"
-            )
-            raise ValueError(msg)
+        require_multiples(images, stride=STRIDE)
         features = self.encoder[0](images)  # (b, width, h, w)
         skips = []
         for unit in self.encoder[1:]:
@@ -97,6 +82,25 @@ class EncoderDecoder(nn.Module):
         return logits
 
 
+def require_counts(*, in_channels: int, classes: int, width: int) -> None:
+    """Refuse counts that make no network.
+
+    Args:
+        in_channels: Channels of an image.
+        classes: Classes a pixel can have.
+        width: Channels of the first level.
+
+    Raises:
+        ValueError: A count is too small.
+    """
+    if min(in_channels, width) < 1 or classes < 2:
+        msg = (
+            f"a network needs at least 1 input channel, 2 classes and a width of 1;"
+            f" got {in_channels}, {classes} and {width}"
+        )
+        raise ValueError(msg)
+
+
 def initialise(network: nn.Module, *, generator: torch.Generator | None = None) -> None:
     """Draw the weights of all convolutions and fully connected layers from He's normal distribution, biases zero.
 
@@ -105,8 +109,11 @@ def initialise(network: nn.Module, *, generator: torch.Generator | None = None) 
         generator: Source of the numbers; None takes PyTorch's own.
     """
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu", generator=generator)
+        # On PyTorch's device `meta` there are no values to set, and setting them takes its time.
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and not layer.weight.is_meta:
+            # A transposed convolution's weight has its input channels where the others have their output channels.
+            mode: Literal["fan_in", "fan_out"] = "fan_out" if isinstance(layer, nn.ConvTranspose2d) else "fan_in"
+            nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu", generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 

@@ -33,6 +33,30 @@ class BilinearUpsampling(nn.Module):
         return torch.cat([skip, upsampled], dim=1)
 
 
+class TransposedUpsampling(nn.Module):
+    """Transposed convolution 2 x 2 to n channels at twice the size, concatenation with the skip features.
+
+    The upsampling of Ronneberger et al. 2015, doi 10.1007/978-3-319-24574-4_28, that table S1 lays beside the BU block.
+    The paper doesn't describe it further; batch normalisation and ReLU follow, as they do on every convolution there.
+    """
+
+    def __init__(self, coarse_channels: int, skip_channels: int) -> None:
+        super().__init__()
+        self.transposed = nn.Sequential(
+            nn.ConvTranspose2d(coarse_channels, skip_channels, kernel_size=2, stride=2),
+            nn.BatchNorm2d(skip_channels),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(
+        self,
+        coarse: Float[Tensor, "b c_coarse h w"],
+        skip: Float[Tensor, "b n 2*h 2*w"],
+    ) -> Float[Tensor, "b 2*n 2*h 2*w"]:
+        """Both features joined."""
+        return torch.cat([skip, self.transposed(coarse)], dim=1)
+
+
 class AttentionUpsampling(nn.Module):
     """The AU block (figure 3b): attention-guided dense upsampling.
 
@@ -72,20 +96,18 @@ class ChannelAttention(nn.Module):
 
         Args:
             channels: Channels to be weighted, 2n.
-            reduction: The paper's r; the first layer has 2n // r outputs.
+            reduction: The paper's r; the first layer has 2n // r outputs, and 1 at least.
 
         Raises:
-            ValueError: The reduction leaves no channel, or is not positive.
+            ValueError: The reduction is not positive.
         """
         super().__init__()
-        if not 1 <= reduction <= channels:
-            msg = (
-                f"a reduction of {reduction} leaves none of {channels} channels in the channel attention;"
-                f" take a reduction from 1 to {channels}, or a larger width"
-            )
+        if reduction < 1:
+            msg = f"a reduction of {reduction} squeezes nothing; take 1 or more"
             raise ValueError(msg)
-        self.squeeze = nn.Linear(channels, channels // reduction)
-        self.excite = nn.Linear(channels // reduction, channels)
+        squeezed = max(1, channels // reduction)
+        self.squeeze = nn.Linear(channels, squeezed)
+        self.excite = nn.Linear(squeezed, channels)
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The weighted features."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aunet.models.card import NetworkSettings
-from aunet.models.factory import build_network
+from aunet.models.factory import blank_network
 from aunet.training.losses import segmentation_loss
 
 _FLOAT_BYTES = 4
@@ -128,8 +128,8 @@ def _count(network: NetworkSettings, *, rows: int, columns: int) -> tuple[int, i
         return tensor
 
     held: list[Tensor] = []
+    model = blank_network(network).to("meta")
     with torch.device("meta"):
-        model = build_network(network)
         images = torch.empty(2, network.in_channels, rows, columns)
         masks = torch.empty(2, rows, columns, dtype=torch.bool)
     weights = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
