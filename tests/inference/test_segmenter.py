@@ -51,8 +51,9 @@ def breast_with_mass() -> tuple[Image, Mask2D]:
 def record_of(image: Image, settings: Preprocessing) -> str:
     """What a card says of a single training image."""
     prepared = prepare(image, settings)
+    (grey,) = prepared.image
     sample = PreparedSample(
-        Sample("a", Path("a.png"), (), "p"), prepared.image, prepared.image[0] > 2, prepared.grid, spacing_mm=None
+        Sample("a", Path("a.png"), (), "p"), grey, prepared.image, grey > 2, prepared.grid, spacing_mm=None
     )
     return population_of([profile_of(sample, settings)]).to_json()
 

@@ -102,3 +102,14 @@ def test_the_height_of_memory_is_the_image_and_two_layers_features(layers: int, 
         peak_bytes = _peak_bytes(network, image)
 
     assert peak_bytes == images * image.nbytes
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_the_height_of_memory_is_measured_on_a_gpu_too() -> None:
+    network, image = nn.Sequential(*(nn.Sigmoid() for _ in range(5))), torch.zeros(1, 1, 512, 512, device="cuda")
+
+    with torch.inference_mode():
+        peak_bytes = _peak_bytes(network, image)
+
+    assert peak_bytes == 3 * image.nbytes

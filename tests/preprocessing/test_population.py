@@ -25,6 +25,7 @@ def prepared(
     made = prepare(image, settings)
     return PreparedSample(
         sample=Sample("a", Path("a.png"), (), patient),
+        grey=made.image[0],
         image=made.image,
         mask=made.grid.to_model_mask(mask),
         grid=made.grid,
@@ -46,6 +47,7 @@ def test_sizes_geometry_and_masses_are_those_that_were_drawn() -> None:
     grid = Grid.of((80, 60), (40, 30), crop=Crop(0, 0, 80, 60))
     sample = PreparedSample(
         sample=Sample("a", Path("a.png"), (), "p"),
+        grey=grid.to_model_image(breast()),
         image=grid.to_model_image(breast())[np.newaxis],
         mask=grid.to_model_mask(mask),
         grid=grid,
@@ -61,6 +63,16 @@ def test_sizes_geometry_and_masses_are_those_that_were_drawn() -> None:
     # Each axis is halved: 5 x 4 and 2 x 2 model pixels of 0.2 mm.
     assert found.mass_diameters_px == pytest.approx([2 * (20 / np.pi) ** 0.5, 2 * (4 / np.pi) ** 0.5])
     assert found.mass_diameters_mm == pytest.approx([0.2 * diameter for diameter in found.mass_diameters_px])
+
+
+def test_pixels_that_touch_at_a_corner_are_one_mass() -> None:
+    mask = np.zeros((80, 60), dtype=bool)
+    mask[10:20, 4:10] = mask[20:30, 10:16] = True
+    settings = replace(SETTINGS, rows=80, columns=60, crop=False)
+
+    found = profile_of(prepared(breast(), mask, settings=settings), settings)
+
+    assert found.mass_diameters_px == pytest.approx([2 * (120 / np.pi) ** 0.5])
 
 
 def test_cropping_changes_the_share_of_the_breast_in_the_source_not_at_all() -> None:
@@ -106,8 +118,11 @@ def test_a_population_counts_images_patients_and_masses() -> None:
     mask[10:30, 5:20] = True
     images = [prepared(breast(seed), mask, patient=f"p{seed // 2}", settings=SETTINGS) for seed in range(4)]
 
-    found = population_of(profile_of(image, SETTINGS) for image in images)
+    profiles = [profile_of(image, SETTINGS) for image in images]
 
+    found = population_of(profiles)
+
+    assert found.grey == mean_grey(profiles) != mean_grey(profiles[:1])
     assert (found.images, found.patients) == (4, 2)
     assert found.features["rows"].quantiles == (80.0,) * QUANTILES
     assert found.features["mass_diameter_px"].n == 4

@@ -11,15 +11,8 @@ from aunet.models.card import NetworkSettings
 from aunet.models.factory import blank_network
 from aunet.preprocessing.augment import AugmentationSettings
 from aunet.preprocessing.pipeline import Preprocessing
-from aunet.training.recipe import (
-    AugmentationSection,
-    NetworkSection,
-    PreprocessingSection,
-    Recipe,
-    bundled_recipes,
-    load_recipe,
-    parse_recipe,
-)
+from aunet.training.recipe import Recipe, bundled_recipes, load_recipe, parse_recipe
+from aunet.training.recipe_sections import AugmentationSection, NetworkSection, PreprocessingSection
 
 
 @pytest.fixture
@@ -66,8 +59,8 @@ TABLE_ROWS = {
     **{f"table2_r{reduction}": f"aunet-r{reduction}" for reduction in (2, 4, 8, 32)},
     "table2_r16": "aunet",
     **{f"table3_{name}": name for name in ("unet", "fusionnet", "fcdensenet103", "aunet")},
-    "table_s1_bilinear": "unet",
-    "table_s1_deconvolution": "unet-deconv",
+    "s1_bilinear": "unet",
+    "s1_deconvolution": "unet-deconv",
 }
 """The rows of the paper's tables 1, 2, 3 and S1, and the networks they are about."""
 

@@ -243,6 +243,18 @@ def test_a_network_of_another_library_is_trained_by_its_dotted_name(
     assert network(torch.zeros(1, 1, 32, 32)).shape == (1, 2, 32, 32)
 
 
+def test_a_network_of_another_library_that_gives_three_classes_is_refused_before_the_first_step(
+    dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    arguments = {"spatial_dims": 2, "in_channels": 1, "out_channels": 3, "channels": [4, 8], "strides": [2]}
+    recipe = make_recipe(network={"name": "monai.networks.nets:AttentionUnet", "arguments": arguments})
+
+    with pytest.raises(ValueError, match=r"to \('b', 3, 32, 32\); expected \('b', 2, 32, 32\): set network\.arguments"):
+        train(recipe, dataset, tmp_path / "run")
+
+    assert not list(tmp_path.glob("run/*.safetensors"))
+
+
 def test_weights_of_another_network_are_refused_by_what_differs(
     dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
@@ -250,6 +262,7 @@ def test_weights_of_another_network_are_refused_by_what_differs(
 
     with pytest.raises(TrainingError, match=r"width 2 \(recipe: 3\)"):
         train(make_recipe(network={"width": 3}), dataset, tmp_path / "second", init=first.last)
+    assert not (tmp_path / "second").exists()
 
 
 def test_without_validation_images_the_last_weights_are_the_best(

@@ -68,21 +68,21 @@ def load_pretrained(network: nn.Module, settings: NetworkSettings) -> None:
     if not arguments.pretrained:
         return
     if isinstance(arguments.pretrained, str):
-        weights = _from_file(Path(arguments.pretrained), arguments)
+        weights = _from_file(Path(arguments.pretrained), arguments, in_channels=settings.in_channels)
     else:
-        weights = _from_timm(arguments)
+        weights = _from_timm(arguments, in_channels=settings.in_channels)
     network.get_submodule("encoder").load_state_dict(weights)
     logger.info("the encoder %s begins with the weights %s", arguments.encoder, arguments.pretrained)
 
 
-def _from_timm(arguments: TimmArguments) -> dict[str, Tensor]:
+def _from_timm(arguments: TimmArguments, *, in_channels: int) -> dict[str, Tensor]:
     """The encoder's weights by timm's own download, or from its cache.
 
     Raises:
         CheckpointError: There are none, or they can't be fetched.
     """
     try:
-        return create_encoder(arguments, pretrained=True).state_dict()
+        return create_encoder(arguments, in_channels=in_channels, pretrained=True).state_dict()
     except (OSError, ValueError) as error:
         msg = (
             f"timm can't fetch the weights of {arguments.encoder!r} ({error}); without internet, give the path of a"
@@ -91,7 +91,7 @@ def _from_timm(arguments: TimmArguments) -> dict[str, Tensor]:
         raise CheckpointError(msg) from error
 
 
-def _from_file(path: Path, arguments: TimmArguments) -> dict[str, Tensor]:
+def _from_file(path: Path, arguments: TimmArguments, *, in_channels: int) -> dict[str, Tensor]:
     """The encoder's weights out of a file, every one of them.
 
     Raises:
@@ -102,6 +102,7 @@ def _from_file(path: Path, arguments: TimmArguments) -> dict[str, Tensor]:
         loaded, negated = (
             create_encoder(
                 arguments,
+                in_channels=in_channels,
                 generator=torch.Generator().manual_seed(0),
                 pretrained=True,
                 pretrained_cfg_overlay={"state_dict": given},

@@ -131,7 +131,7 @@ def profile_of(prepared: PreparedSample, settings: Preprocessing) -> Profile:
     Returns:
         Its numbers.
     """
-    image, grid, spacing = prepared.image[0], prepared.grid, prepared.spacing_mm
+    image, grid, spacing = prepared.grey, prepared.grid, prepared.spacing_mm
     breast = breast_pixels(image, settings)
     before, after = grid.resize.before, grid.resize.after
     source_per_model = (before[0] * before[1]) / (after[0] * after[1])

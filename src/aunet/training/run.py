@@ -29,17 +29,18 @@ from aunet.preprocessing.cache import PreparedCache
 from aunet.preprocessing.population import Population, population_of, profile_of
 from aunet.training.averaging import MovingAverage
 from aunet.training.data import Sides, TrainingData, merge_ledger, prepare_samples, sides_of
-from aunet.training.fine_tuning import ORIGIN, Origin, find_origin, origin_to_json
+from aunet.training.fine_tuning import ORIGIN, Origin, check_start, find_origin, origin_to_json
 from aunet.training.hardware import Hardware, choose_hardware, torch_settings
 from aunet.training.preflight import Preflight, preflight
 from aunet.training.pretrained import check_statistics
-from aunet.training.recipe import FineTuningSection, Recipe, load_recipe
-from aunet.training.record import BEST, LAST, METRICS, RESUME, EpochRecord, RunState, read_state
+from aunet.training.recipe import Recipe
+from aunet.training.recipe_sections import FineTuningSection
+from aunet.training.record import BEST, LAST, METRICS, RESUME, EpochRecord, RunState
+from aunet.training.resuming import RECIPE, is_finished, refuse_existing, state_to_resume
 from aunet.training.task import build_task
 
 logger = logging.getLogger(__name__)
 
-RECIPE = "recipe.toml"
 SUMMARY = "summary.json"
 SPLITS = "splits.json"
 
@@ -106,9 +107,10 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     train on or does not fit this machine, `CheckpointError` for `init`, `DatasetError` for patients on both sides.
     """
     on_main = rank_zero_only  # of several processes, one writes
-    on_main(_refuse_existing)(out, recipe, resume=resume)
+    on_main(refuse_existing)(out, recipe, resume=resume)
     origin = find_origin(out, init, is_begun=resume and (out / RECIPE).is_file())
-    _refuse_without_origin(recipe, origin)
+    _check_start(recipe, origin, init)
+    check_statistics(recipe.network.settings(), recipe.preprocessing.settings())
     hardware = choose_hardware(recipe.hardware.accelerator, recipe.hardware.precision, threads=recipe.hardware.threads)
     logger.info("computing on %s", hardware.reason)
     settings = recipe.training
@@ -116,23 +118,20 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     splits = freeze({"train": sides.train, "validation": sides.validation, "test": samples_of(dataset, "test")})
     cache_folder = cache or out / "cache"
     needs = _check_needs(recipe, hardware, sides, out, cache_folder)
-    check_statistics(recipe.network.settings(), recipe.preprocessing.settings())
     for need in needs.needs:
         logger.info("%s", need)
     prepared = PreparedCache(cache_folder, recipe.preprocessing.settings())
     readable, found = prepare_samples(sides, prepared, on_progress=on_prepared)
     ledger = merge_ledger(dataset.ledger, found)
     identity = _identity(readable)
-    state = _state_to_resume(out, identity=identity) if resume else None
-    if state is None and init is None:
-        _refuse_lost_origin(out, origin)
+    state = state_to_resume(out, identity=identity, origin=origin, init=init) if resume else None
     on_main(ledger.write)(out)
     on_main(write_splits)(out / SPLITS, splits)
     if origin is not None:
         on_main(write_text)(out / ORIGIN, origin_to_json(origin))
     on_main(write_text)(out / RECIPE, recipe.to_toml())
     logger.info("%d images to train on, %d to validate on", len(readable.train), len(readable.validation))
-    if state is None or not _is_finished(state, recipe):
+    if state is None or not is_finished(state, recipe):
         with _run_settings(recipe):
             state = _fit(
                 recipe,
@@ -287,59 +286,16 @@ def _run_settings(recipe: Recipe) -> Iterator[None]:
         chatter.setLevel(level)
 
 
-def _refuse_existing(out: Path, recipe: Recipe, *, resume: bool) -> None:
-    if out.exists() and not out.is_dir():
-        msg = f"{out}: is a file; choose another folder for the run"
-        raise TrainingError(msg)
-    is_used = out.is_dir() and any(entry.name != "cache" for entry in out.iterdir())
-    if is_used and not resume:
-        msg = f"{out}: exists already; go on with it by --resume, or choose another folder (nothing was changed)"
-        raise TrainingError(msg)
-    if is_used and (out / RECIPE).is_file():
-        _refuse_other_recipe(out / RECIPE, recipe)
-    elif is_used:
-        msg = f"{out}: holds no {RECIPE}, so it is no run to go on with; choose another folder (nothing was changed)"
-        raise TrainingError(msg)
-
-
-def _refuse_without_origin(recipe: Recipe, origin: Origin | None) -> None:
-    if origin is None and recipe.fine_tuning != FineTuningSection():
+def _check_start(recipe: Recipe, origin: Origin | None, init: Path | None) -> None:
+    tuning = recipe.fine_tuning
+    if tuning == FineTuningSection():
+        check_start(recipe.network.settings(), init=init, frozen=(), needs_head=False)
+    elif origin is None:
         msg = "the recipe's [fine_tuning] is for weights of a checkpoint; give one by --init, or leave the section out"
         raise TrainingError(msg)
-
-
-def _refuse_lost_origin(out: Path, origin: Origin | None) -> None:
-    if origin is not None:
-        msg = f"{out}: was cut off before its first epoch ended; give {origin.name}, from which it started, by --init"
-        raise TrainingError(msg)
-
-
-def _refuse_other_recipe(path: Path, recipe: Recipe) -> None:
-    # A run goes on by the recipe it began with; only the hardware may be another.
-    begun = load_recipe(path)
-    before, now = begun.model_dump(exclude={"hardware"}), recipe.model_dump(exclude={"hardware"})
-    changed = [f"{name}.{key}" for name in now for key in now[name] if now[name][key] != before[name][key]]
-    if changed:
-        msg = (
-            f"{path.parent}: was begun with another {', '.join(changed)}; go on with its own {path}, "
-            "or start anew in another folder (with --init from its weights)"
-        )
-        raise TrainingError(msg)
-
-
-def _state_to_resume(out: Path, *, identity: str) -> RunState | None:
-    state = read_state(out)
-    if state is not None and state.identity != identity:
-        msg = (
-            f"{out}: was begun with other images; give the same --data (ledger.csv lists the images), "
-            "or start anew in another folder"
-        )
-        raise TrainingError(msg)
-    return state
-
-
-def _is_finished(state: RunState, recipe: Recipe) -> bool:
-    return state.stopped_early or len(state.rows) >= recipe.training.epochs
+    else:
+        needs_head = tuning.head == "reset" or tuning.head_learning_rate_factor != tuning.learning_rate_factor
+        check_start(recipe.network.settings(), init=init, frozen=tuning.freeze, needs_head=needs_head)
 
 
 def _check_needs(recipe: Recipe, hardware: Hardware, sides: Sides, out: Path, cache_folder: Path) -> Preflight:
