@@ -94,16 +94,16 @@ def study(tmp_path: Path) -> Path:
 def start(study: Path, name: str, engine: str, environment: dict[str, str]) -> subprocess.Popen[str]:
     out = study.parent / name
     command = [
-        sys.executable,
-        "-m",
-        "aunet.cli.app",
+        str(Path(sys.executable).with_name("aunet")),
         "study",
         str(study),
         "--data",
         f"folder:{study.parent / 'phantoms'}",
     ]
     options = ["--out", str(out), "--cache", str(out / "cache"), "--seeds", "2", "--engine", engine]
-    return subprocess.Popen([*command, *options], env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*command, *options], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> str:

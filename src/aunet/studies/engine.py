@@ -138,9 +138,9 @@ def _prepare_all(jobs: Sequence[Job], workers: Workers) -> None:
         ways[str(job.part.root), json.dumps(way)] = Preparation(job.part, job.recipe, job.cache)
     for preparation, found in workers.each(prepare_all, list(ways.values())):
         if isinstance(found, Failed):
-            logger.warning("%s can't be prepared: %s", preparation.samples.name, found.reason)
+            logger.warning("%s can't be prepared: %s", preparation.dataset.name, found.reason)
         else:
-            logger.info("%s: %d images prepared", preparation.samples.name, found)
+            logger.info("%s: %d images prepared", preparation.dataset.name, found)
 
 
 def duration(seconds: float) -> str:
