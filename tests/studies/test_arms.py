@@ -41,9 +41,11 @@ def test_changes_for_all_hold_after_an_entrys_own_and_for_what_it_starts_from() 
         assert (one.recipe.network.name, one.recipe.network.width) == ("aunet", 8)
 
 
-def test_a_study_names_its_data_sets_in_the_order_in_which_they_are_needed() -> None:
-    assert Study("s", "title", (TUNED, FIRST)).data == ("films", "detector")
-    assert Study("s", "title", (TUNED, FIRST), kind="complexity").data == ()
+def test_a_study_names_its_data_sets_those_to_pretrain_on_first() -> None:
+    scratch = Entry("scratch", data="detector")
+
+    assert Study("s", "title", (scratch, TUNED)).data == ("films", "detector")
+    assert Study("s", "title", (scratch, TUNED), kind="complexity").data == ()
 
 
 def test_a_recipe_that_is_not_there_is_named(tmp_path: Path) -> None:
