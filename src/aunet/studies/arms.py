@@ -72,11 +72,11 @@ class Study:
 
     @property
     def data(self) -> tuple[str, ...]:
-        """Names of the data sets, in the order in which they are first needed; none where networks are only counted."""
+        """Names of the data sets, those to pretrain on first; none where networks are only counted."""
         if self.kind == "complexity":
             return ()
-        needed = [one.data for entry in self.entries for one in (*_ancestors(entry), entry)]
-        return tuple(dict.fromkeys(needed))
+        first = [one for entry in self.entries for one in _ancestors(entry)]
+        return tuple(dict.fromkeys(one.data for one in (*first, *self.entries)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ def run_jobs(jobs: Sequence[Job], workers: Workers, *, on_progress: OnProgress |
             first = None if job.init is None else outcomes[job.init.key]
             if isinstance(first, Failed):
                 outcomes[job.key] = Failed(f"the arm that it starts from has failed: {first.reason}")
+                _tell(on_progress, len(outcomes), len(jobs))
             else:
                 ready.append(job)
         for job, outcome in workers.each(run_arm, ready):
@@ -110,21 +111,22 @@ def run_jobs(jobs: Sequence[Job], workers: Workers, *, on_progress: OnProgress |
 def _estimate_all(jobs: Sequence[Job], workers: Workers) -> Mapping[str, Estimate]:
     """Time one step of each kind, and say what every arm will take."""
     kinds = {timing_key(job.recipe): Timing(job.recipe) for job in jobs}
-    steps = {timing_key(timing.recipe): found for timing, found in workers.each(time_step, list(kinds.values()))}
+    steps: dict[str, float] = {}
+    for timing, found in workers.each(time_step, list(kinds.values())):
+        if isinstance(found, Failed):
+            logger.warning("%s: its cost can't be estimated: %s", timing.recipe.network.name, found.reason)
+        else:
+            steps[timing_key(timing.recipe)] = found
     estimates = {}
     for job in jobs:
-        step_s = steps[timing_key(job.recipe)]
-        if isinstance(step_s, Failed):
-            logger.warning("%s: its cost can't be estimated: %s", job.arm, step_s.reason)
-            continue
-        images = guarded(train_images, job)
-        if isinstance(images, Failed):
+        step_s, images = steps.get(timing_key(job.recipe)), guarded(train_images, job)
+        if step_s is None or isinstance(images, Failed):
             continue  # the arm fails of the same, and is named then
-        found = estimate(job.recipe, train_images=images, step_s=step_s)
-        logger.info("%s: about %s (%.2f images/s)", job.arm, duration(found.seconds), found.images_per_second)
-        estimates[job.key] = found
+        cost = estimate(job.recipe, train_images=images, step_s=step_s)
+        logger.info("%s: about %s (%.2f images/s)", job.arm, duration(cost.seconds), cost.images_per_second)
+        estimates[job.key] = cost
     if estimates:
-        total_s = sum(found.seconds for found in estimates.values())
+        total_s = sum(cost.seconds for cost in estimates.values())
         logger.info("training of all %d arms: about %s on one device", len(estimates), duration(total_s))
     return estimates
 
@@ -138,9 +140,9 @@ def _prepare_all(jobs: Sequence[Job], workers: Workers) -> None:
         ways[str(job.part.root), json.dumps(way)] = Preparation(job.part, job.recipe, job.cache)
     for preparation, found in workers.each(prepare_all, list(ways.values())):
         if isinstance(found, Failed):
-            logger.warning("%s can't be prepared: %s", preparation.samples.name, found.reason)
+            logger.warning("%s can't be prepared: %s", preparation.dataset.name, found.reason)
         else:
-            logger.info("%s: %d images prepared", preparation.samples.name, found)
+            logger.info("%s: %d images prepared", preparation.dataset.name, found)
 
 
 def duration(seconds: float) -> str:

@@ -15,13 +15,12 @@ from aunet.evaluation.run import evaluate
 from aunet.evaluation.stats import Bootstrap
 from aunet.inference.segmenter import Segmenter
 from aunet.io.aside import write_text
-from aunet.preprocessing.cache import PreparedCache
 from aunet.studies.arms import Arm, with_pretraining
 from aunet.studies.cost import seconds_per_step
 from aunet.studies.sources import Source
 from aunet.training.data import sides_of
 from aunet.training.recipe import Recipe
-from aunet.training.run import RECIPE, train
+from aunet.training.run import RECIPE, prepare, train
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ class Failed:
 class Preparation:
     """All images of a data set to be prepared in one way."""
 
-    samples: DataSet
+    dataset: DataSet
     recipe: Recipe
     cache: Path
 
@@ -211,16 +210,8 @@ def prepare_all(preparation: Preparation) -> int:
     Returns:
         How many are there now; those that can't be read are named by the arms.
     """
-    cache = PreparedCache(preparation.cache, preparation.recipe.preprocessing.settings())
-    prepared = 0
-    for sample in preparation.samples.samples:
-        try:
-            cache.load(sample)
-        except (AunetError, OSError, ValueError) as error:
-            logger.debug("%s: not prepared: %s", sample.case, error)
-        else:
-            prepared += 1
-    return prepared
+    counts = prepare(preparation.recipe, preparation.dataset, preparation.cache).counts
+    return counts["read"] + counts["repaired"]
 
 
 def time_step(timing: Timing) -> float:

@@ -81,9 +81,8 @@ def notes_of(findings: Findings) -> tuple[str, ...]:
     if study.published:
         notes.append(_comparability(study))
     if order.changes:
-        notes.append(
-            f"Changed in every arm, so only the order of the rows might be compared: {', '.join(order.changes)}."
-        )
+        changes = ", ".join(order.changes)
+        notes.append(f"Changed in every arm, so that at most the order of the rows can be compared: {changes}.")
     if order.quick:
         notes.append(NOTE)
     if study.remark:

@@ -34,8 +34,10 @@ def _backbone(encoder: str, decoder: str) -> Entry:
 
 
 def _on_inbreast(entry: Entry, *, is_pretrained: bool) -> Entry:
-    name = f"{entry.name} ({'w/' if is_pretrained else 'w/o'})"
-    return replace(entry, name=name, data="inbreast", folds=5, pretraining=entry if is_pretrained else None)
+    if not is_pretrained:
+        return replace(entry, name=f"{entry.name} (w/o)", data="inbreast", folds=5)
+    changes = (*entry.changes, "fine_tuning.requires_checkpoint=true")
+    return Entry(f"{entry.name} (w/)", changes, data="inbreast", folds=5, pretraining=entry)
 
 
 _PRETRAINED = tuple(_on_inbreast(entry, is_pretrained=True) for entry in _FOUR)

@@ -19,7 +19,7 @@ NOTE = (
 )
 _FOLDS = 2
 _LEAST_WIDTH = 2
-_SHRINKAGE = 8
+_SHRINKAGE = 4
 _PATIENTS = {"inbreast": 6}
 _MOST_PATIENTS = 10
 _ROWS = 128

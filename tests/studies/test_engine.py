@@ -1,0 +1,165 @@
+"""Arms that are really trained, on a few phantoms."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from aunet.evaluation.stats import Bootstrap
+from aunet.preprocessing import pipeline
+from aunet.studies.arms import Entry, arms_of
+from aunet.studies.cost import estimate
+from aunet.studies.engine import Here, duration, run_jobs
+from aunet.studies.jobs import Done, Failed, Job, make_jobs
+from aunet.studies.sources import open_sources
+from aunet.training.recipe import load_recipe
+from aunet.training.run import train
+
+MakeEntry = Callable[..., Entry]
+
+
+def jobs_of(phantoms: Path, root: Path, entries: Sequence[Entry], *, seeds: int = 1) -> tuple[Job, ...]:
+    sources = open_sources(("data",), (f"folder:{phantoms}",), cache=root / "cache")
+    arms = [arm for entry in entries for arm in arms_of(entry, seeds=seeds)]
+    return make_jobs(arms, sources, folder=root / "arms", cache=root / "cache", bootstrap=Bootstrap(resamples=50))
+
+
+def test_no_two_arms_prepare_the_same_image(
+    phantoms: Path, small_entry: MakeEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = []
+    really = pipeline.prepare
+
+    def counted(*arguments: object, **named: object) -> object:
+        prepared.append(arguments)
+        return really(*arguments, **named)  # type: ignore[arg-type]  # whatever it was called with
+
+    monkeypatch.setattr("aunet.preprocessing.cache.prepare", counted)
+    grey, rgb = small_entry("grey"), small_entry("rgb", "network.in_channels=3", "preprocessing.channels=3")
+
+    jobs = jobs_of(phantoms, tmp_path, (grey, rgb), seeds=2)
+    reports = run_jobs(jobs, Here())
+
+    assert [type(report.outcome) for report in reports] == [Done] * 4
+    assert len(prepared) == len(jobs[0].part.samples)
+
+
+def test_what_is_done_is_not_done_again(phantoms: Path, small_entry: MakeEntry, tmp_path: Path) -> None:
+    entry = small_entry("one")
+    (first,) = run_jobs(jobs_of(phantoms, tmp_path, (entry,)), Here())
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "arms").rglob("*") if path.is_file()}
+
+    (second,) = run_jobs(jobs_of(phantoms, tmp_path, (small_entry("another name"),)), Here())
+
+    assert second.outcome == first.outcome
+    assert first.estimate is not None
+    assert second.estimate is None
+    assert written == {path: path.stat().st_mtime_ns for path in (tmp_path / "arms").rglob("*") if path.is_file()}
+
+
+def test_another_recipe_or_seed_has_another_folder_and_other_hardware_has_not(
+    phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+) -> None:
+    folders = [
+        job.folder
+        for entry in (small_entry("a"), small_entry("b", "training.alpha=2.0"), small_entry("c", "hardware.threads=2"))
+        for job in jobs_of(phantoms, tmp_path, (entry,), seeds=2)
+    ]
+
+    assert len(set(folders)) == 4
+    assert folders[:2] == folders[4:]
+
+
+class CutOffError(Exception):
+    """What ends a run in the middle."""
+
+
+def test_an_arm_that_was_cut_off_ends_as_if_it_had_not_been(
+    phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+) -> None:
+    entry = small_entry("one", "training.epochs=3")
+    (whole,) = jobs_of(phantoms, tmp_path / "whole", (entry,))
+    (cut,) = jobs_of(phantoms, tmp_path / "cut", (entry,))
+    run_jobs([whole], Here())
+
+    def cut_off(done: int, total: int) -> None:
+        if done > total / 2:
+            raise CutOffError
+
+    with pytest.raises(CutOffError):
+        train(cut.recipe, cut.part, cut.folder / "run", cache=cut.cache, on_progress=cut_off)
+    epochs_when_cut = len((cut.folder / "run" / "metrics.csv").read_text().splitlines()) - 1
+    (report,) = run_jobs([cut], Here())
+
+    assert epochs_when_cut == 1
+    assert isinstance(report.outcome, Done)
+    assert cut.per_image.read_bytes() == whole.per_image.read_bytes()
+    assert cut.weights.read_bytes() == whole.weights.read_bytes()
+
+
+def test_an_arm_that_was_cut_off_before_it_began_begins(phantoms: Path, small_entry: MakeEntry, tmp_path: Path) -> None:
+    (job,) = jobs_of(phantoms, tmp_path, (small_entry("one"),))
+    (job.folder / "run").mkdir(parents=True)
+    (job.folder / "run" / "splits.json").write_text("{}")
+
+    (report,) = run_jobs([job], Here())
+
+    assert isinstance(report.outcome, Done)
+
+
+def test_an_arm_that_fails_is_named_with_those_that_need_it_and_the_others_go_on(
+    phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+) -> None:
+    bad = small_entry("bad", "network.name=wrong")
+    tuned = small_entry("tuned", "network.name=wrong", pretraining=bad)
+    progress: list[tuple[int, int]] = []
+
+    jobs = jobs_of(phantoms, tmp_path, (tuned, small_entry("good")))
+    reports = run_jobs(jobs, Here(), on_progress=lambda done, total: progress.append((done, total)))
+
+    outcomes = {report.job.arm.name: report.outcome for report in reports}
+    assert isinstance(outcomes["bad"], Failed)
+    assert "unknown network 'wrong'" in outcomes["bad"].reason
+    assert isinstance(outcomes["tuned"], Failed)
+    assert outcomes["tuned"].reason.startswith("the arm that it starts from has failed")
+    assert isinstance(outcomes["good"], Done)
+    assert progress[-1] == (3, 3)
+
+
+def test_an_arm_starts_from_the_weights_of_its_pretraining(
+    phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+) -> None:
+    tuned = small_entry("tuned", "fine_tuning.requires_checkpoint=true", folds=2, pretraining=small_entry("first"))
+
+    first, *folds = run_jobs(jobs_of(phantoms, tmp_path, (tuned,)), Here())
+
+    assert [report.job.arm.name for report in (first, *folds)] == ["first", "tuned", "tuned"]
+    assert all(report.job.init == first.job for report in folds)
+    assert all(isinstance(report.outcome, Done) for report in folds)
+
+
+def test_a_damaged_mark_is_no_mark(phantoms: Path, small_entry: MakeEntry, tmp_path: Path) -> None:
+    jobs = jobs_of(phantoms, tmp_path, (small_entry("one"),))
+    run_jobs(jobs, Here())
+    mark = jobs[0].folder / "arm.json"
+    note = json.loads(mark.read_text())
+    mark.write_text(json.dumps(note | {"key": "of another arm"}))
+
+    (report,) = run_jobs(jobs, Here())
+
+    assert report.estimate is not None
+    assert json.loads(mark.read_text()) == note
+
+
+def test_the_estimate_is_steps_times_their_duration(recipe_file: Path) -> None:
+    recipe = load_recipe(recipe_file)  # 2 epochs of batches of 4
+
+    found = estimate(recipe, train_images=9, step_s=0.5)
+
+    assert (found.seconds, found.images_per_second) == (2 * 3 * 0.5, 8.0)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(9.6, "10 s"), (120.0, "2 min"), (9000.0, "2.5 h")])
+def test_a_duration_is_said_in_its_own_unit(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from aunet.errors import DatasetError
+from aunet.phantom.inbreast_layout import write_inbreast
+from aunet.studies.arms import Fold
+from aunet.studies.sources import open_sources
+
+
+@pytest.fixture(scope="module")
+def inbreast(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_inbreast(tmp_path_factory.mktemp("inbreast") / "data", patients=4, seed=1, rows=128)
+
+
+def test_a_data_set_is_taken_for_what_its_kind_says_and_others_by_their_order(
+    phantoms: Path, inbreast: Path, tmp_path: Path
+) -> None:
+    specs = (f"inbreast:{inbreast}", f"folder:{phantoms}")
+
+    sources = open_sources(("cbis-ddsm", "inbreast"), specs, cache=tmp_path)
+
+    assert {name: source.dataset.root for name, source in sources.items()} == {
+        "cbis-ddsm": phantoms,
+        "inbreast": inbreast,
+    }
+
+
+def test_a_missing_data_set_is_named(phantoms: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"needs 2 data sets \(cbis-ddsm, inbreast\), and 1 were given"):
+        open_sources(("cbis-ddsm", "inbreast"), (f"folder:{phantoms}",), cache=tmp_path)
+
+
+def test_the_folds_test_every_image_once_and_part_no_patient(phantoms: Path, tmp_path: Path) -> None:
+    source = open_sources(("data",), (f"folder:{phantoms}",), cache=tmp_path)["data"]
+
+    parts = [source.part(Fold(number, 3)) for number in (1, 2, 3)]
+
+    tested = [sample.case for part in parts for sample in part.samples if sample.split == "test"]
+    assert sorted(tested) == sorted(sample.case for sample in source.dataset.samples)
+    for part in parts:
+        patients = {side: {one.patient_id for one in part.samples if one.split == side} for side in ("train", "test")}
+        assert not patients["train"] & patients["test"]
+
+
+def test_the_identity_knows_sides_and_files(phantoms: Path, tmp_path: Path) -> None:
+    source = open_sources(("data",), (f"folder:{phantoms}",), cache=tmp_path)["data"]
+    again = open_sources(("data",), (f"folder:{phantoms}",), cache=tmp_path)["data"]
+    identities = [source.identity(fold) for fold in (None, Fold(1, 2), Fold(2, 2))]
+
+    assert len(set(identities)) == 3
+    assert again.identity(Fold(1, 2)) == identities[1]
