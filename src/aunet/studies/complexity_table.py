@@ -1,24 +1,30 @@
 """Table 6: how large and how fast the networks are, beside the paper's numbers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from aunet.evaluation.tables import Table
-from aunet.models.complexity import Complexity, complexity, measured
+from aunet.models.complexity import TABLE_6, Complexity, Speed, complexity, measured
 from aunet.studies.arms import Entry
-from aunet.studies.published import TABLE_6
 from aunet.studies.score_tables import NONE
 from aunet.training.recipe import Recipe, load_recipe
 
 _QUICK_S = 0.05
 
 
-def measure_networks(
-    entries: Sequence[Entry], changes: Sequence[str], *, quick: bool
-) -> tuple[tuple[str, Complexity], ...]:
+@dataclass(frozen=True, slots=True)
+class MeasuredNetwork:
+    """The network of an entry, counted and timed."""
+
+    entry: str
+    size: Complexity
+    speed: Speed
+
+
+def measure_networks(entries: Sequence[Entry], changes: Sequence[str], *, quick: bool) -> tuple[MeasuredNetwork, ...]:
     """Count and time the network of each entry on this machine.
 
     Args:
@@ -27,56 +33,58 @@ def measure_networks(
         quick: Time a few passes only.
 
     Returns:
-        Name of the entry and its network's numbers. A network that can't be built is a ValueError.
+        The networks' numbers. A network that can't be built is a ValueError.
     """
     recipes = [(entry.name, load_recipe(Path(entry.recipe), [*entry.changes, *changes])) for entry in entries]
-    return tuple((name, _measure(recipe, at_least_s=_QUICK_S if quick else 1.0)) for name, recipe in recipes)
+    return tuple(_measure(name, recipe, at_least_s=_QUICK_S if quick else 1.0) for name, recipe in recipes)
 
 
-def complexity_table(networks: Sequence[tuple[str, Complexity]]) -> Table:
+def complexity_table(networks: Sequence[MeasuredNetwork]) -> Table:
     """Ours beside the paper's.
 
     Args:
-        networks: Name of the entry and its network's numbers.
+        networks: What was measured.
 
     Returns:
         The table.
     """
-    columns = ("", "layers", "parameters (million)", "GFLOP", "frames/s")
+    columns = ("", "layers", "parameters (million)", "GFLOP", "frames/s", "memory (MiB)")
     paper = ("paper: layers", "paper: parameters (million)", "paper: frames/s")
     rows = []
-    for name, found in networks:
-        theirs = TABLE_6.get(name)
-        row = [name, str(found.layers), f"{found.parameters / 1e6:.1f}", f"{found.flop / 1e9:.2f}"]
-        row.append(NONE if found.images_per_second is None else f"{found.images_per_second:.2f}")
+    for network in networks:
+        size, speed, theirs = network.size, network.speed, TABLE_6.get(network.size.name)
+        row = [network.entry, str(size.layers), f"{size.parameters / 1e6:.1f}", f"{size.flop / 1e9:.2f}"]
+        row += [
+            f"{speed.frames_per_second:.2f}",
+            NONE if speed.peak_bytes is None else f"{speed.peak_bytes / 2**20:.0f}",
+        ]
         if theirs is None:
             row += [NONE] * len(paper)
         else:
-            row += [str(theirs.layers), f"{theirs.parameters_millions:.1f}", str(theirs.frames_per_second)]
+            row += [str(theirs.layers), f"{theirs.parameters_million:.1f}", str(theirs.frames_per_second)]
         rows.append(tuple(row))
     return Table("Size and speed", (*columns, *paper), tuple(rows))
 
 
-def tidy_complexity(networks: Sequence[tuple[str, Complexity]]) -> pd.DataFrame:
+def tidy_complexity(networks: Sequence[MeasuredNetwork]) -> pd.DataFrame:
     """All numbers, a row a network.
 
     Args:
-        networks: Name of the entry and its network's numbers.
+        networks: What was measured.
 
     Returns:
         The numbers unrounded.
     """
     lines = []
-    for name, found in networks:
-        theirs = TABLE_6.get(name)
+    for network in networks:
+        theirs = TABLE_6.get(network.size.name)
         paper = {} if theirs is None else {f"paper_{key}": value for key, value in asdict(theirs).items()}
-        lines.append({"entry": name, **asdict(found), **paper})
+        lines.append({"entry": network.entry, **asdict(network.size), **asdict(network.speed), **paper})
     return pd.DataFrame(lines)
 
 
-def _measure(recipe: Recipe, *, at_least_s: float) -> Complexity:
+def _measure(entry: str, recipe: Recipe, *, at_least_s: float) -> MeasuredNetwork:
     settings = recipe.network.settings()
     rows, columns = recipe.preprocessing.rows, recipe.preprocessing.columns
-    counted = complexity(settings, rows=rows, columns=columns)
-    device = recipe.hardware.accelerator
-    return measured(counted, settings, rows=rows, columns=columns, device=device, at_least_s=at_least_s)
+    speed = measured(settings, rows=rows, columns=columns, device=recipe.hardware.accelerator, at_least_s=at_least_s)
+    return MeasuredNetwork(entry, complexity(settings, rows=rows, columns=columns), speed)
