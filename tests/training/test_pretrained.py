@@ -37,7 +37,7 @@ def weights(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def recipe(weights: Path, make_recipe: Callable[..., Recipe]) -> Recipe:
-    """One epoch at so small a rate that the weights stay where they began."""
+    """Two epochs at so small a rate that the weights stay where they began."""
     return make_recipe(
         network={
             "name": "au-timm",
@@ -45,8 +45,17 @@ def recipe(weights: Path, make_recipe: Callable[..., Recipe]) -> Recipe:
             "arguments": {"encoder": ENCODER, "pretrained": str(weights)},
         },
         preprocessing={"channels": 3, "channel_mean": HALVES, "channel_std": HALVES},
-        training={"epochs": 1, "learning_rates": [1e-12]},
+        training={"epochs": 2, "learning_rates": [1e-12]},
     )
+
+
+class CrashError(Exception):
+    """What stands for a crash within this process."""
+
+
+def crash_in_the_second_epoch(done: int, total: int) -> None:
+    if 2 * done > total:
+        raise CrashError
 
 
 def test_a_run_begins_with_the_weights_of_the_file_and_its_checkpoint_needs_it_no_more(
@@ -55,16 +64,17 @@ def test_a_run_begins_with_the_weights_of_the_file_and_its_checkpoint_needs_it_n
     dataset = open_dataset(f"folder:{pictures}")
     given = load_file(weights)
 
-    run = train(recipe, dataset, tmp_path / "run")
+    with pytest.raises(CrashError):
+        train(recipe, dataset, tmp_path / "run", on_progress=crash_in_the_second_epoch)
     weights.unlink()
-    train(recipe, dataset, tmp_path / "run", resume=True)
+    run = train(recipe, dataset, tmp_path / "run", resume=True)
     tuned = train(recipe, dataset, tmp_path / "tuned", init=run.last)
     export_onnx(run.last, tmp_path / "net.onnx")
 
     found = load_file(run.last)
     torch.testing.assert_close(found["encoder.conv_stem.weight"], given["conv_stem.weight"], rtol=0, atol=1e-6)
     assert read_card(run.last).network.arguments == {"encoder": ENCODER}
-    assert tuned.epochs == 1
+    assert (run.epochs, tuned.epochs) == (2, 2)
     for file in (run.last, tmp_path / "net.onnx"):
         assert Segmenter.load(file).preprocessing.channel_mean == HALVES
 
