@@ -1,6 +1,7 @@
 # make demo and make test each work as the only command on a fresh clone: they make the environment they need.
 VENV ?= .venv
 PLAIN ?= .venv-plain
+ENCODERS ?= .venv-encoders
 BIN := $(VENV)/bin
 OUT ?= demo
 DEPENDENCIES := pyproject.toml constraints.txt scripts/make_environment.sh
@@ -8,16 +9,21 @@ DEPENDENCIES := pyproject.toml constraints.txt scripts/make_environment.sh
 # fixtures would be made in every process else, the demo's among them. In the order of tests/conftest.py.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 QUICK := not slow and not data and not gpu
+ENCODER_TESTS = $(shell grep -rl --include="test_*.py" "mark.encoders" tests)
 # Which tests `make test` runs; all where it is empty.
 TESTS ?=
 
-.PHONY: demo test check unit docs clean
+.PHONY: demo test encoders check unit docs clean
 
 demo: $(VENV)/demo.ready
 	$(BIN)/aunet demo $(OUT)
 
-test: $(VENV)/dev.ready $(PLAIN)/plain.ready
+test: $(VENV)/dev.ready $(PLAIN)/plain.ready encoders
 	AUNET_PLAIN=$(abspath $(PLAIN)) $(PYTEST) -m "$(TESTS)"
+
+# The tests marked `encoders`; in $(VENV), which has no timm, they are skipped.
+encoders: $(ENCODERS)/encoders.ready
+	OMP_NUM_THREADS=1 $(ENCODERS)/bin/pytest -n auto -m encoders $(ENCODER_TESTS)
 
 check: $(VENV)/dev.ready
 	$(BIN)/ruff format --check .
@@ -37,7 +43,7 @@ docs: $(VENV)/dev.ready
 	$(BIN)/zensical build --clean --strict
 
 clean:
-	rm -rf $(VENV) $(PLAIN) build dist site
+	rm -rf $(VENV) $(PLAIN) $(ENCODERS) build dist site
 
 $(VENV)/demo.ready: $(DEPENDENCIES)
 	scripts/make_environment.sh $(VENV) train,demo
@@ -50,4 +56,9 @@ $(VENV)/dev.ready: $(DEPENDENCIES)
 # What `pip install aunet` gives: no PyTorch.
 $(PLAIN)/plain.ready: $(DEPENDENCIES)
 	scripts/make_environment.sh $(PLAIN)
+	touch $@
+
+# With timm, and the torchvision that it needs.
+$(ENCODERS)/encoders.ready: $(DEPENDENCIES)
+	scripts/make_environment.sh $(ENCODERS) train,encoders,encoders-dev
 	touch $@

@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 folder=$1
 extras=${2:-}
 torch_version=2.13.0
+# torchvision is compiled against one PyTorch, and the package index has it for PyTorch's default build alone.
+torchvision_pair=(torch==2.14.1 torchvision==0.29.1)
 
 python=${PYTHON:-python3}
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
@@ -18,7 +20,9 @@ pip() { "$folder/bin/python" -m pip --disable-pip-version-check "$@"; }
 
 # PyTorch's default build for Linux brings several GB of CUDA libraries, which a machine without a GPU can't use.
 if [[ $extras == *train* ]] && ! "$folder/bin/python" -c 'import torch' 2>/dev/null; then
-    if [ "$(uname)" = Linux ] && ! nvidia-smi >/dev/null 2>&1; then
+    if [[ $extras == *encoders* ]]; then
+        pip install --quiet --no-compile "${torchvision_pair[@]}"
+    elif [ "$(uname)" = Linux ] && ! nvidia-smi >/dev/null 2>&1; then
         pip install --quiet "torch==$torch_version+cpu" 2>/dev/null ||
             pip install --quiet --find-links https://download.pytorch.org/whl/cpu/torch/ "torch==$torch_version+cpu"
     else

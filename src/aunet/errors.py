@@ -33,5 +33,9 @@ class TrainingError(AunetError):
     """A training run can't start, or can't go on."""
 
 
+class MissingExtraError(AunetError):
+    """A part of this package needs libraries of an extra that is not installed."""
+
+
 class WriteError(AunetError):
     """A result can't be written in the form asked for."""

@@ -7,13 +7,28 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from aunet.datasets.opening import open_dataset
 from aunet.models.card import CARD_KEY, ModelCard
+from aunet.preprocessing.cache import PreparedCache
+from aunet.preprocessing.pipeline import Preprocessing
+from aunet.preprocessing.population import population_of, profile_of
 
 
 @pytest.fixture(scope="session")
 def write_reduction() -> Callable[..., Path]:
     """Writes a bundle of a card that reduces the channels of an image to one by an operator of ONNX."""
     return _write_reduction
+
+
+@pytest.fixture(scope="session")
+def record_of() -> Callable[[str, Preprocessing], str]:
+    """Gives what a model card says of training on all images of a data set."""
+
+    def record(data: str, settings: Preprocessing) -> str:
+        cache = PreparedCache(None, settings)
+        return population_of(profile_of(cache.load(one), settings) for one in open_dataset(data).samples).to_json()
+
+    return record
 
 
 def _write_reduction(path: Path, card: ModelCard, *, operator: str, **more_metadata: str) -> Path:

@@ -1,6 +1,7 @@
 import csv
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -17,7 +18,7 @@ from aunet.datasets.split_file import FrozenSplits, write_splits
 from aunet.errors import WriteError
 from aunet.evaluation.rows import RowLog
 from aunet.models.card import ModelCard, NetworkSettings
-from aunet.models.checkpoint import save_checkpoint
+from aunet.models.checkpoint import load_checkpoint, save_checkpoint
 from aunet.models.factory import build_network
 from aunet.preprocessing.pipeline import Preprocessing
 
@@ -147,6 +148,30 @@ def test_a_file_of_splits_says_which_images_are_scored(checkpoint: Path, folder:
 
     assert result.exit_code == 0, result.output
     assert "n 2 images of 2 patients; 2 with a mass" in result.stdout
+
+
+def test_matched_grey_values_are_scored_anew_and_said_in_every_result(
+    checkpoint: Path, folder: Path, record_of: Callable[[str, Preprocessing], str]
+) -> None:
+    network, card = load_checkpoint(checkpoint)
+    settings = Preprocessing.from_json(card.preprocessing)
+    recorded = folder / "recorded.safetensors"
+    save_checkpoint(recorded, network, replace(card, training_images=record_of(f"folder:{folder}", settings)))
+
+    plain = runner.invoke(verb, arguments(recorded, folder, "--json"))
+    matched = runner.invoke(verb, arguments(recorded, folder, "--match-intensity"))
+
+    summary = json.loads((folder / "out" / "summary.json").read_text("utf-8"))
+    assert (plain.exit_code, matched.exit_code) == (0, 0), matched.output
+    assert (json.loads(plain.stdout)["matched_intensity"], summary["matched_intensity"]) == (False, True)
+    assert "grey values matched to the training images" in matched.stdout
+    assert "matched to those of the training images" in (folder / "out" / "report.html").read_text("utf-8")
+
+
+def test_matching_needs_a_record_of_the_training_images(checkpoint: Path, folder: Path) -> None:
+    result = runner.invoke(verb, arguments(checkpoint, folder, "--match-intensity"))
+
+    assert "no record of their training images" in str(result.exception)
 
 
 def test_an_ensemble_is_written_down_file_by_file(checkpoints: tuple[Path, Path], folder: Path) -> None:

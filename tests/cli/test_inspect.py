@@ -1,5 +1,9 @@
 import csv
 import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from aunet.cli import inspect
+from aunet.errors import CheckpointError
+from aunet.models.card import ModelCard, NetworkSettings
+from aunet.preprocessing.pipeline import Preprocessing
 
 verb = typer.Typer()
 verb.command()(inspect.run)
@@ -142,3 +149,76 @@ def test_the_ledger_file_has_size_depth_and_hash_of_each_image(folder: Path, tmp
         (f"{name}.png", "20", "16", "16") for name in "abc"
     ]
     assert len({row["pixels_hash"] for row in rows}) == 3
+
+
+@pytest.fixture
+def bundle(
+    folder: Path,
+    plain_card: ModelCard,
+    write_reduction: Callable[..., Path],
+    record_of: Callable[[str, Preprocessing], str],
+    tmp_path: Path,
+) -> Path:
+    """A bundle that was trained on the folder as it is."""
+    settings = Preprocessing(rows=16, columns=16, channels=1)
+    card = replace(
+        plain_card,
+        network=NetworkSettings(in_channels=1),
+        preprocessing=settings.to_json(),
+        training_images=record_of(f"folder:{folder}", settings),
+    )
+    return write_reduction(tmp_path / "trained.onnx", card, operator="ReduceMean")
+
+
+def test_against_its_own_training_images_a_data_set_does_not_differ(folder: Path, bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    result = runner.invoke(verb, [f"folder:{folder}", "--against", str(bundle), "--out", str(out)])
+
+    assert result.exit_code == 0, result.output
+    assert "3 images of 2 patients, beside 3 images of 2 patients in training." in result.stdout
+    assert "0.0% of the range apart on average" in result.stdout
+    assert "Differs" not in result.stdout
+    assert (out / "ledger.csv").is_file()
+    document = json.loads((out / "drift.json").read_text("utf-8"))
+    assert document["grey"]["mean_distance"] == pytest.approx(0, abs=1e-5)
+    with Image.open(out / "drift.png") as picture:
+        assert min(picture.size) > 400
+
+
+def test_the_comparison_leaves_the_exit_status_to_the_ledger(folder: Path, bundle: Path) -> None:
+    spoil(folder, "c.png", "missing.png")
+
+    result = runner.invoke(verb, [f"folder:{folder}", "--against", str(bundle), "--json"])
+
+    document = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (document["counts"]["refused"], document["drift"]["images"]) == (1, 2)
+    assert len(document["drift"]["sentences"]) > 5
+
+
+def test_a_comparison_needs_the_pixels(folder: Path, bundle: Path) -> None:
+    result = runner.invoke(verb, [f"folder:{folder}", "--against", str(bundle), "--quick"])
+
+    assert result.exit_code == 2
+    assert "needs the pixels" in result.stderr
+
+
+def test_weights_that_are_not_there_are_named_before_anything_is_read(folder: Path) -> None:
+    result = runner.invoke(verb, [f"folder:{folder}", "--against", str(folder / "none.onnx")])
+
+    assert isinstance(result.exception, CheckpointError)
+    assert "no such file" in str(result.exception)
+
+
+def test_a_comparison_with_a_bundle_needs_no_pytorch(folder: Path, bundle: Path) -> None:
+    code = (
+        "import sys; from aunet.cli.app import app; app(sys.argv[1:], standalone_mode=False); "
+        "print(sorted({'torch', 'safetensors'} & sys.modules.keys()), file=sys.stderr)"
+    )
+    command = ["inspect", f"folder:{folder}", "--against", str(bundle), "--json"]
+
+    result = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
+
+    assert json.loads(result.stdout)["drift"]["images"] == 3
+    assert result.stderr.splitlines()[-1] == "[]"

@@ -6,8 +6,10 @@ import sys
 from functools import partial
 
 import pytest
+import torch
 
 from aunet.cli.app import app
+from aunet.cli.networks import _devices
 from aunet.models.complexity import measured
 
 
@@ -15,40 +17,64 @@ def networks(*arguments: str) -> None:
     app(["networks", *arguments], standalone_mode=False)
 
 
-def test_the_table_has_the_paper_s_numbers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_has_our_numbers_beside_the_paper_s(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("aunet.cli.networks.NETWORK_NAMES", ("fcdensenet103", "aunet-r2", "aunet"))
 
-    networks("--no-timing", "--size", "16")
+    networks("--no-timing", "--size", "32")
 
-    rows = {
-        line.split()[1]: line for line in capsys.readouterr().out.splitlines() if "aunet" in line or "basic" in line
-    }
-    assert "44" in rows["aunet"]
+    rows = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.startswith("│")}
+    assert list(rows) == ["fcdensenet103", "aunet-r2", "aunet"]
     assert "75,495,162" in rows["aunet"]
-    assert "34,527,106" in rows["basic-basic"]
+    assert "44, 75.5, 32" in rows["aunet"]
+    assert "13,916,258" in rows["fcdensenet103"]
+    assert "103, 13.9, 27" in rows["fcdensenet103"]
 
 
-def test_the_json_document_stands_alone(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_json_document_is_a_list_of_networks_with_what_was_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("aunet.cli.networks.measured", partial(measured, at_least_s=0.0))
+    monkeypatch.setattr("aunet.cli.networks.NETWORK_NAMES", ("unet", "aunet"))
 
-    networks("--width", "1", "--size", "16", "--device", "cpu", "--json")
+    networks("--width", "1", "--size", "32", "--device", "cpu", "--json")
 
-    document = json.loads(capsys.readouterr().out)
-    assert document["width"] == 1
-    assert [network["name"] for network in document["networks"]][-1] == "aunet"
-    assert all(network["images_per_second"] > 0 for network in document["networks"])
-
-
-def test_without_timing_no_speed_is_claimed(capsys: pytest.CaptureFixture[str]) -> None:
-    networks("--width", "8", "--size", "16", "--no-timing", "--json")
-
-    document = json.loads(capsys.readouterr().out)
-    assert {network["images_per_second"] for network in document["networks"]} == {None}
+    listed = json.loads(capsys.readouterr().out)
+    assert [network["name"] for network in listed] == ["unet", "aunet"]
+    for network in listed:
+        assert [speed["device"] for speed in network["measured"]] == ["cpu"]
+        assert network["measured"][0]["frames_per_second"] > 0
+        assert network["measured"][0]["peak_bytes"] > 4 * network["parameters"]
 
 
-def test_a_size_that_can_not_be_halved_four_times_is_refused() -> None:
-    with pytest.raises(ValueError, match="multiples of 16"):
-        networks("--size", "100", "--no-timing")
+def test_without_timing_nothing_measured_is_claimed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aunet.cli.networks.NETWORK_NAMES", ("unet",))
+
+    networks("--no-timing", "--json")
+
+    unet = json.loads(capsys.readouterr().out)[0]
+    assert unet == {
+        "name": "unet",
+        "layers": 23,
+        "parameters": 34_527_106,
+        "gflop": 130.703,
+        "measured": [],
+        "paper": {"layers": 23, "parameters_million": 34.5, "frames_per_second": 59},
+    }
+
+
+def test_auto_measures_on_the_cpu_and_on_a_gpu_where_there_is_one() -> None:
+    assert _devices("auto") == (["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
+    assert _devices("cuda:1") == ["cuda:1"]
+
+
+def test_a_size_that_can_not_be_halved_five_times_is_refused() -> None:
+    with pytest.raises(ValueError, match="multiples of 32: set the preprocessing's rows to 96 or 128"):
+        networks("--size", "112", "--no-timing")
 
 
 @pytest.mark.parametrize("command", [["networks"], ["export", "tiny.safetensors", "tiny.onnx"]])

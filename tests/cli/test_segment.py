@@ -130,6 +130,32 @@ def test_a_bundle_runs_on_the_processor_only(bundle: Path, films: Path, tmp_path
         call(films, "--weights", bundle, "--out", tmp_path / "out", "--device", "cuda")
 
 
+def test_matching_is_part_of_what_a_result_depends_on(
+    plain_card: ModelCard, write_reduction: Callable[..., Path], films: Path, tmp_path: Path
+) -> None:
+    settings, level = Preprocessing(rows=64, columns=48), [0.4] * 33
+    record = {"images": 1, "patients": 1, "grey": level, "features": {}}
+    card = replace(
+        plain_card,
+        network=NetworkSettings(),
+        preprocessing=settings.to_json(),
+        threshold=0.8,
+        training_images=json.dumps(record),
+    )
+    weights = write_reduction(tmp_path / "bright.onnx", card, operator="ReduceMean")
+
+    counts = []
+    for option in ((), ("--match-intensity",)):
+        assert call(films, "--weights", weights, "--out", tmp_path / "out", *option) == 0
+        results = json.loads((tmp_path / "out" / "results.json").read_text())["results"]
+        counts.append([(len(one["masses"]), one["key"]["matches_intensity"]) for one in results])
+
+    # All of the breast becomes one grey, which min-max makes the brightest there is: the whole breast is "mass".
+    assert counts == [[(1, False)] * 2, [(1, True)] * 2]
+    areas = [mass["area_px"] for one in results for mass in one["masses"]]
+    assert min(areas) > 5 * 24 * 30
+
+
 def test_several_weights_are_an_ensemble_and_named_by_their_hashes(
     bundle: Path, write_reduction: Callable[..., Path], plain_card: ModelCard, films: Path, tmp_path: Path
 ) -> None:

@@ -32,6 +32,8 @@ batch_size = 2
 schedule = "cosine"
 learning_rates = [1e-2, 1e-3]
 validation_fraction = 0.3
+ema_decay = 0.9
+deep_supervision = 0.3
 [augmentation]
 flip_probability = 0.5
 rotation_degrees = 10.0

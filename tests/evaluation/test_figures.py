@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from aunet.evaluation.figures import GREEN, WHITE, cumulative_figure, froc_figure, overlay, size_figure
+from aunet.evaluation.figures import GREEN, WHITE, cumulative_figure, froc_figure, grey_figure, overlay, size_figure
 from aunet.metrics.detection import ImageDetections, froc
 
 
@@ -46,6 +46,7 @@ def test_an_overlay_of_a_miss_shows_the_reference_alone() -> None:
         size_figure([13, 200, 4000], [0.1, 0.8, 0.0], is_missed=[False, False, True]),
         froc_figure(froc([ImageDetections(2, (0.9,), (0.8, 0.4))])),
         froc_figure(froc([ImageDetections(1, (), ())])),
+        grey_figure([0.1, 0.4, 1.0], [0.0, 0.5, 0.9]),
     ],
 )
 def test_every_figure_is_a_picture_with_something_in_it(png: bytes) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -230,8 +231,11 @@ def test_changed_pixels_other_weights_and_other_options_are_computed_anew(
     moved = segment_files([film], segmenter(bright), out).results[0].masses[0]
     segment_files([film], segmenter(bright, weights="b2"), out)
     segment_files([film], segmenter(bright, weights="b2"), out, options=Options(viewer_geometry=True))
+    matching = replace(SETTINGS, reference_quantiles=(0.0, 0.5, 1.0))
+    matched = replace(segmenter(bright, weights="b2"), preprocessing=matching)
+    segment_files([film], matched, out, options=Options(viewer_geometry=True))
 
-    assert bright.calls == 4
+    assert bright.calls == 5
     assert moved.box[0] < 70
     assert "FrameOfReferenceUID" in dcmread(out / "seg/film.dcm")
 

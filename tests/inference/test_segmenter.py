@@ -12,10 +12,12 @@ import pytest
 
 from aunet.errors import CheckpointError
 from aunet.inference.backends.backend import Backend, Images, Probabilities
-from aunet.inference.segmenter import Segmenter, is_checkpoint
+from aunet.inference.segmenter import Segmenter, is_checkpoint, load_card
 from aunet.models.card import ModelCard
-from aunet.preprocessing.pipeline import Preprocessing
-from aunet.sample import Image, Mammogram, Mask2D, Spacing
+from aunet.preprocessing.cache import PreparedSample
+from aunet.preprocessing.pipeline import Preprocessing, prepare
+from aunet.preprocessing.population import population_of, profile_of
+from aunet.sample import Image, Mammogram, Mask2D, Sample, Spacing
 
 
 class StandIn(Backend, Protocol):
@@ -44,6 +46,16 @@ def breast_with_mass() -> tuple[Image, Mask2D]:
     mask[110:150, 40:70] = True
     image[mask] = 1000
     return image, mask
+
+
+def record_of(image: Image, settings: Preprocessing) -> str:
+    """What a card says of a single training image."""
+    prepared = prepare(image, settings)
+    (grey,) = prepared.image
+    sample = PreparedSample(
+        Sample("a", Path("a.png"), (), "p"), grey, prepared.image, grey > 2, prepared.grid, spacing_mm=None
+    )
+    return population_of([profile_of(sample, settings)]).to_json()
 
 
 PLAIN = Preprocessing(rows=300, columns=200, crop=False, remove_artefacts=False, face_left=False, channels=1)
@@ -122,6 +134,44 @@ def test_a_mirrored_breast_gets_its_mask_mirrored_back(make_backend: MakeBackend
     assert (found.mask & mass).sum() / (found.mask | mass).sum() > 0.95
 
 
+def test_matching_gives_the_network_the_same_image_whatever_the_response_of_the_scanner(
+    make_backend: MakeBackend,
+) -> None:
+    image, _ = breast_with_mass()
+    image = image + np.where(image > 0, np.linspace(0, 300, 200, dtype=np.float32), 0)
+    other = (4_095 * (image / 4_095) ** 1.5).astype(np.float32)
+    settings = Preprocessing(rows=300, columns=200, channels=1, crop=False)
+    backend = make_backend(settings)
+    backend.card = replace(backend.card, training_images=record_of(image, settings))
+    segmenter = Segmenter.of(backend)
+
+    plain, matched, before = (
+        one.prepare(mammogram(picture)).image
+        for one, picture in (
+            (segmenter, image),
+            (segmenter.matching_intensity(), other),
+            (segmenter, other),
+        )
+    )
+
+    # The skin falls away a little further in where the response is steeper, so that not every pixel is the same.
+    assert np.median(np.abs(matched - plain)[plain > 0]) < 0.005
+    assert np.median(np.abs(before - plain)[plain > 0]) > 0.1
+
+
+def test_a_segmenter_whose_recipe_matches_already_is_left_as_it_is(make_backend: MakeBackend) -> None:
+    settings = Preprocessing(rows=32, columns=32, intensity="histogram", reference_quantiles=(0.0, 1.0))
+    segmenter = Segmenter.of(make_backend(settings))
+
+    assert segmenter.matching_intensity() is segmenter
+    assert segmenter.matches_intensity
+
+
+def test_weights_without_a_record_of_their_training_images_match_nothing(make_backend: MakeBackend) -> None:
+    with pytest.raises(CheckpointError, match="no record of their training images"):
+        Segmenter.of(make_backend(PLAIN)).matching_intensity()
+
+
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         Segmenter.load(tmp_path / "weights.onnx")
@@ -151,8 +201,11 @@ def test_without_pytorch_a_checkpoint_names_the_extra(tmp_path: Path, monkeypatc
     monkeypatch.delitem(sys.modules, "aunet.inference.backends.torch", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
 
-    with pytest.raises(CheckpointError, match=r"aunet\[train\].*aunet export"):
-        Segmenter.load(tmp_path / "best.safetensors")
+    monkeypatch.delitem(sys.modules, "aunet.models.checkpoint", raising=False)
+
+    for load in (Segmenter.load, load_card):
+        with pytest.raises(CheckpointError, match=r"aunet\[train\].*aunet export"):
+            load(tmp_path / "best.safetensors")
 
 
 def test_a_card_with_unknown_preprocessing_is_an_error(make_backend: MakeBackend) -> None:

@@ -40,6 +40,12 @@ def test_a_card_comes_back_from_its_text() -> None:
     assert ModelCard.from_json(CARD.to_json()) == CARD
 
 
+def test_a_card_of_an_earlier_version_says_nothing_of_its_training_images() -> None:
+    content = {key: value for key, value in entries().items() if key != "training_images"}
+
+    assert ModelCard.from_json(json.dumps(content)).training_images == ""
+
+
 @given(notes=st.text(), threshold=st.floats(0.001, 0.999), versions=st.dictionaries(st.text(), st.text(), max_size=3))
 def test_any_text_and_number_in_a_card_comes_back(notes: str, threshold: float, versions: dict[str, str]) -> None:
     card = replace(CARD, notes=notes, threshold=threshold, versions=versions)

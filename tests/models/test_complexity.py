@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from aunet.models.card import NetworkSettings
-from aunet.models.complexity import complexity, measured
+from aunet.models.complexity import TABLE_6, _peak_bytes, complexity, measured
 from aunet.models.factory import NETWORK_NAMES
 from aunet.models.units import convolution
 
@@ -75,12 +76,40 @@ def test_four_times_the_pixels_need_four_times_the_operations() -> None:
     assert large.parameters == small.parameters
 
 
-def test_a_measured_speed_is_added_to_the_counts() -> None:
+def test_the_counts_are_those_of_the_paper_s_table_6() -> None:
+    for name, published in TABLE_6.items():
+        layers, parameters = SIZES[name]
+        assert (layers, round(parameters / 1e6, 1)) == (published.layers, published.parameters_million)
+
+
+def test_speed_and_memory_are_measured_on_the_device_asked_for() -> None:
     settings = NetworkSettings(name="unet", width=1)
-    counted = complexity(settings, rows=16, columns=16)
 
-    timed = measured(counted, settings, rows=16, columns=16, device="cpu", at_least_s=0.0)
+    speed = measured(settings, rows=16, columns=16, device="cpu", at_least_s=0.0)
 
-    assert timed.images_per_second is not None
-    assert timed.images_per_second > 1
-    assert (timed.layers, timed.parameters, timed.flop) == (counted.layers, counted.parameters, counted.flop)
+    assert speed.device == "cpu"
+    assert speed.frames_per_second > 1
+    assert speed.peak_bytes is not None
+    weights_bytes = 4 * complexity(settings, rows=16, columns=16).parameters
+    assert weights_bytes < speed.peak_bytes < weights_bytes + 2**20
+
+
+@pytest.mark.parametrize(("layers", "images"), [(1, 2), (2, 3), (5, 3)])
+def test_the_height_of_memory_is_the_image_and_two_layers_features(layers: int, images: int) -> None:
+    network, image = nn.Sequential(*(nn.Sigmoid() for _ in range(layers))), torch.zeros(1, 1, 64, 64)
+
+    with torch.inference_mode():
+        peak_bytes = _peak_bytes(network, image)
+
+    assert peak_bytes == images * image.nbytes
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_the_height_of_memory_is_measured_on_a_gpu_too() -> None:
+    network, image = nn.Sequential(*(nn.Sigmoid() for _ in range(5))), torch.zeros(1, 1, 512, 512, device="cuda")
+
+    with torch.inference_mode():
+        peak_bytes = _peak_bytes(network, image)
+
+    assert peak_bytes == 3 * image.nbytes

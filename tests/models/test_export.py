@@ -22,7 +22,7 @@ def write_checkpoint(path: Path, card: ModelCard) -> None:
     """A small network with moved running statistics."""
     generator = torch.Generator().manual_seed(1)
     network = build_network(card.network, generator=generator)
-    network(torch.rand(2, 1, 32, 48, generator=generator))
+    network(torch.rand(2, 1, 64, 96, generator=generator))
     save_checkpoint(path, network, card)
 
 
@@ -109,6 +109,20 @@ def test_a_graph_that_does_not_agree_is_not_written(
         export_onnx(checkpoint, tmp_path / "tiny.onnx")
 
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["deep-deep-unet", "res-res-unet", "fusionnet", "asppfcdensenet", "attention-dense-unet"]
+)
+def test_every_part_of_the_networks_is_exported(plain_card: ModelCard, tmp_path: Path, name: str) -> None:
+    network = replace(plain_card.network, name=name)
+    card = replace(plain_card, network=network, preprocessing='{"rows": 64, "columns": 96}')
+    write_checkpoint(tmp_path / "tiny.safetensors", card)
+
+    parity = export_onnx(tmp_path / "tiny.safetensors", tmp_path / "tiny.onnx")
+
+    assert not parity.agreement.complaint()
 
 
 def test_a_network_with_transposed_convolutions_is_exported_too(plain_card: ModelCard, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Networks by name: sizes, shapes, gradients, and that they learn."""
 
+import sys
 from collections.abc import Mapping
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from aunet.errors import MissingExtraError
 from aunet.models.card import NetworkSettings
 from aunet.models.factory import NETWORK_NAMES, build_network
 
@@ -146,3 +148,10 @@ def test_weights_are_drawn_from_he_s_distribution() -> None:
 
     assert weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
     assert not network.get_parameter("encoder.2.0.0.bias").any()
+
+
+def test_without_timm_its_encoders_are_refused_with_the_extra_that_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+
+    with pytest.raises(MissingExtraError, match=r'au-timm .* not installed; pip install "aunet\[encoders\]"'):
+        build_network(NetworkSettings(name="au-timm", arguments={"encoder": "resnet34"}))

@@ -68,9 +68,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def assert_same(found: PreparedSample, expected: PreparedSample) -> None:
+    assert np.array_equal(found.grey, expected.grey)
     assert np.array_equal(found.image, expected.image)
     assert np.array_equal(found.mask, expected.mask)
-    assert replace(found, image=expected.image, mask=expected.mask) == expected
+    assert replace(found, grey=expected.grey, image=expected.image, mask=expected.mask) == expected
 
 
 def test_second_run_reads_no_file(samples: list[Sample], folder: Path, reads: list[str]) -> None:
@@ -121,6 +122,20 @@ def test_grey_and_rgb_share_an_entry(samples: list[Sample], folder: Path, reads:
     assert reads == ["0"]
     assert grey.image.shape == (1, 48, 32)
     assert np.array_equal(grey.image[0], rgb.image[2])
+
+
+def test_statistics_of_channels_are_applied_to_what_is_kept_without_them(
+    samples: list[Sample], folder: Path, reads: list[str]
+) -> None:
+    plain = PreparedCache(folder, SMALL).load(samples[0])
+    settings = replace(SMALL, channel_mean=(0.5, 0.25, 0.0), channel_std=(0.5, 0.25, 2.0))
+
+    kept, anew = PreparedCache(folder, settings).load(samples[0]), PreparedCache(None, settings).load(samples[0])
+
+    assert reads == ["0", "0"]  # once for the entry, once without a folder
+    assert_same(kept, anew)
+    assert np.array_equal(kept.grey, plain.image[0])
+    assert np.array_equal(kept.image[1], (plain.image[1] - 0.25) / 0.25)
 
 
 def test_arrays_are_the_callers_own(samples: list[Sample], folder: Path) -> None:

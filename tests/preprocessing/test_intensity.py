@@ -103,3 +103,75 @@ def test_percentile_window_comes_back_where_it_did_not_clip() -> None:
     inside = (image > window.values[0]) & (image < window.values[1])
     assert np.allclose(returned[inside], image[inside], rtol=1e-4)
     assert np.allclose(returned[image >= window.values[1]], window.values[1], rtol=1e-4)
+
+
+REFERENCE = tuple(float(value) for value in np.linspace(0.05, 1, intensity.QUANTILES) ** 2)
+
+
+@given(st.integers(0, 1000), st.floats(0.3, 3), st.floats(0, 5000))
+def test_after_matching_the_breast_has_the_quantiles_of_the_reference(seed: int, gamma: float, offset: float) -> None:
+    image = breast_image(seed) ** np.float32(gamma) + np.float32(offset)
+    breast = np.zeros(image.shape, dtype=bool)
+    breast[10:] = True
+
+    matched = intensity.matched_histogram(image, reference_quantiles=REFERENCE, breast=breast).apply(image)
+
+    found = np.quantile(matched[breast], np.linspace(0, 1, len(REFERENCE)))
+    np.testing.assert_allclose(found, REFERENCE, atol=2e-3)
+    assert not matched[~breast].any()
+
+
+@given(st.integers(0, 1000))
+def test_an_image_of_the_reference_distribution_is_left_as_it_is(seed: int) -> None:
+    image = intensity.min_max(breast_image(seed)).apply(breast_image(seed))
+    quantiles = intensity.breast_quantiles(image)
+
+    once = intensity.matched_histogram(image, reference_quantiles=quantiles).apply(image)
+
+    np.testing.assert_allclose(once, image, atol=1e-6)
+
+
+@given(st.integers(0, 1000), st.integers(1, 6))
+def test_matching_never_changes_the_order_of_two_values(seed: int, values: int) -> None:
+    image = np.random.default_rng(seed).integers(0, values, (24, 16)).astype(np.float32)
+
+    matched = intensity.matched_histogram(image, reference_quantiles=REFERENCE).apply(image)
+
+    order = np.argsort(image, axis=None, kind="stable")
+    assert (np.diff(matched.ravel()[order]) >= 0).all()
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_a_constant_image_stays_constant_when_matched(value: int) -> None:
+    image = np.full((8, 8), value, dtype=np.float32)
+
+    matched = intensity.matched_histogram(image, reference_quantiles=REFERENCE).apply(image)
+
+    assert np.unique(matched).size == 1
+    assert 0 <= matched[0, 0] <= 1
+
+
+def test_what_is_brighter_than_the_breast_keeps_the_end_of_the_range() -> None:
+    image = breast_image()
+    breast = image > 0
+    image[:3, :3] = 1e6  # a letter on the film
+
+    matched = intensity.matched_histogram(image, reference_quantiles=(0.1, 0.3, 0.6), breast=breast).apply(image)
+
+    assert matched[0, 0] == 1
+    assert matched[breast].max() == pytest.approx(0.6, abs=1e-6)
+
+
+@given(st.integers(0, 1000), st.sampled_from(["z_score", "percentile"]))
+def test_two_maps_after_one_another_are_one_map(seed: int, kind: str) -> None:
+    image = breast_image(seed)
+    first = intensity.matched_histogram(image, reference_quantiles=REFERENCE)
+    matched = first.apply(image)
+    seconds = {
+        "z_score": intensity.z_score(matched),
+        "percentile": intensity.percentile_window(matched, percentiles=(5.0, 93.0)),
+    }
+
+    both = first.then(seconds[kind])
+
+    np.testing.assert_allclose(both.apply(image), seconds[kind].apply(matched), atol=1e-5)

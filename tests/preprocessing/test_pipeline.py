@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from aunet.preprocessing.grid import Crop, Grid
-from aunet.preprocessing.pipeline import Preprocessing, prepare
+from aunet.preprocessing.intensity import breast_quantiles
+from aunet.preprocessing.pipeline import Preprocessing, breast_pixels, prepare
 from aunet.sample import Image, Mask2D
 
 Draw = Callable[..., tuple[Image, Mask2D]]
@@ -139,6 +141,55 @@ def test_scaling_the_film_changes_nothing(film: Draw, intensity: str) -> None:
     assert np.allclose(once.image, scaled.image, atol=1e-4)
 
 
+@pytest.mark.parametrize("removes", [True, False])
+@pytest.mark.parametrize("intensity", ["min_max", "z_score", "percentile", "histogram"])
+def test_a_film_of_another_response_is_prepared_like_the_first_once_both_are_matched(
+    film: Draw, intensity: str, removes: bool
+) -> None:
+    image, breast = film()
+    settings = Preprocessing.from_json(
+        json.dumps({
+            "rows": 64,
+            "columns": 48,
+            "intensity": intensity,
+            "remove_artefacts": removes,
+            "crop": False,
+            "reference_quantiles": np.linspace(0.2, 1, 33).tolist(),
+        })
+    )
+    # Where the breast ends depends a little on the response; its inside is what is compared.
+    inside = Grid.of((240, 160), (64, 48)).to_model_mask(ndimage.binary_erosion(breast, iterations=8))
+    other = (65_535 * (image / 65_535) ** 0.8).astype(np.float32)
+    plain = replace(settings, intensity="min_max", reference_quantiles=None)
+
+    matched, unmatched = ([prepare(one, how).image[0] for one in (image, other)] for how in (settings, plain))
+
+    apart, before = (np.abs(one - two)[inside].mean() / np.ptp(one) for one, two in (matched, unmatched))
+    assert apart < 0.4 * before
+
+
+def test_matching_to_its_own_quantiles_changes_nothing_that_min_max_does(breast_alone: Draw) -> None:
+    image, _ = breast_alone()
+    plain = prepare(image, SMALL)
+    own = breast_quantiles(plain.image[0])
+
+    matched = prepare(image, replace(SMALL, reference_quantiles=own))
+
+    np.testing.assert_allclose(matched.image, plain.image, atol=1e-5)
+    np.testing.assert_allclose(matched.intensity.invert(matched.image[0]).max(), image.max(), rtol=0.1)
+
+
+def test_the_breast_on_the_model_grid_is_found_beside_what_was_not_removed(film: Draw) -> None:
+    image, breast = film()
+    kept, removed = (replace(SMALL, remove_artefacts=removes, crop=False) for removes in (False, True))
+
+    found = [breast_pixels(prepare(image, settings).image[0], settings) for settings in (kept, removed)]
+
+    expected = Grid.of((240, 160), (64, 48)).to_model_mask(breast)
+    for one in found:
+        assert (one & expected).sum() / (one | expected).sum() > 0.9
+
+
 @given(
     rows=st.integers(1, 999),
     fit=st.sampled_from(["resize", "pad"]),
@@ -181,8 +232,61 @@ def test_settings_survive_json(
         ('{"percentiles": 5}', "percentiles is 5"),
         ('{"crop": 1}', "either true or false"),
         ('{"breast_level": true}', "breast_level is True"),
+        ('{"channel_mean": [0.5, 0.5, 0.5]}', "channel_std None; give 3 numbers for each, or leave both out"),
+        ('{"channel_mean": [0.5], "channel_std": [0.5]}', "give 3 numbers"),
+        ('{"channels": 1, "channel_mean": [1, 1, 1], "channel_std": [1, 1, 1]}', "give 1 numbers"),
+        ('{"channel_mean": [0, 0, 0], "channel_std": [1, 0, 1]}', "for channel_std above 0"),
+        ('{"channel_mean": [0, NaN, 0], "channel_std": [1, 1, 1]}', "finite numbers"),
+        ('{"channel_mean": "grey", "channel_std": [1, 1, 1]}', "channel_mean is 'grey'"),
+        ('{"channel_mean": [0, 0, 0], "channel_std": [1, 1, 1], "intensity": "z_score"}', "take 'min_max'"),
     ],
 )
 def test_settings_out_of_range_are_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Preprocessing.from_json(text)
+
+
+PHOTOGRAPHS = replace(SMALL, channel_mean=(0.5, 0.25, 0.0), channel_std=(0.5, 0.25, 2.0))
+
+
+def test_each_channel_is_less_its_mean_over_its_standard_deviation() -> None:
+    channels = PHOTOGRAPHS.to_channels(np.array([[0.0, 0.5, 1.0]], dtype=np.float32))
+
+    assert channels.dtype == np.float32
+    assert channels.tolist() == [[[-1.0, 0.0, 1.0]], [[-1.0, 1.0, 3.0]], [[0.0, 0.25, 0.5]]]
+
+
+def test_channels_are_normalised_last_of_all(film: Draw) -> None:
+    image, _ = film()
+
+    plain, normalised = prepare(image, SMALL), prepare(image, PHOTOGRAPHS)
+
+    assert (normalised.grid, normalised.intensity) == (plain.grid, plain.intensity)
+    assert np.array_equal(normalised.image, PHOTOGRAPHS.to_channels(plain.image[0]))
+
+
+def test_padding_is_as_black_as_the_background_after_channels_are_normalised(film: Draw) -> None:
+    image, _ = film()
+
+    prepared = prepare(image, replace(PHOTOGRAPHS, rows=64, columns=64, fit="pad"))
+
+    assert prepared.grid.pad.right > 0
+    assert prepared.image[:, 0, -1].tolist() == [-1.0, -1.0, 0.0]
+
+
+def test_grey_settings_are_those_before_anything_is_done_to_channels() -> None:
+    assert PHOTOGRAPHS.grey() == SMALL.grey() == replace(SMALL, channels=1)
+
+
+def test_statistics_of_channels_survive_json() -> None:
+    assert Preprocessing.from_json(PHOTOGRAPHS.to_json()) == PHOTOGRAPHS
+
+
+def test_settings_written_before_there_were_statistics_of_channels_have_none() -> None:
+    text = (
+        '{"breast_level": 0.1, "channels": 3, "columns": 256, "crop": true, "face_left": true, "fit": "resize",'
+        ' "intensity": "min_max", "patch_margin": null, "percentiles": [1.0, 99.0], "reference_quantiles": null,'
+        ' "remove_artefacts": true, "rows": 256}'
+    )
+
+    assert Preprocessing.from_json(text) == Preprocessing(breast_level=0.1)

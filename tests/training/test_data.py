@@ -1,5 +1,6 @@
 """Which images are trained on, in what order, and how they reach the network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,18 @@ def test_without_augmentation_the_network_sees_the_prepared_image(pictures: Path
     assert np.array_equal(item.images.numpy(), prepared.image)
     assert np.array_equal(item.masks.numpy(), prepared.mask)
     assert item.positions == 2
+
+
+def test_channels_are_normalised_after_the_random_changes(pictures: Path, tmp_path: Path) -> None:
+    samples = open_dataset(f"folder:{pictures}").samples
+    strong = AugmentationSettings(rotation_degrees=30.0, shift=0.2, gamma=0.3, brightness=0.1, noise=0.1)
+    plain = replace(SETTINGS, channels=3)
+    normalised = replace(plain, channel_mean=(0.5, 0.25, 0.0), channel_std=(0.5, 0.25, 2.0))
+
+    before, after = (
+        PreparedImages(samples, PreparedCache(tmp_path, settings), seed=1, augmentation=strong)[Draw(2, 3)]
+        for settings in (plain, normalised)
+    )
+
+    assert torch.equal(after.masks, before.masks)
+    assert np.array_equal(after.images.numpy(), normalised.to_channels(before.images.numpy()[0]))

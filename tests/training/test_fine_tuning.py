@@ -158,6 +158,15 @@ def test_weights_of_another_network_are_refused_by_every_setting_that_differs(ch
         starting_network(settings, Preprocessing(), seed=0, init=checkpoint)
 
 
+def test_a_wrong_part_is_an_error_before_anything_is_made(
+    dataset: DataSet, make_recipe: MakeRecipe, checkpoint: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="no part 'stem'"):
+        train(make_recipe(fine_tuning={"freeze": ["stem"]}), dataset, tmp_path / "run", init=checkpoint)
+
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("entry", [{"requires_checkpoint": True}, {"freeze": ["encoder"]}, {"head": "reset"}])
 def test_fine_tuning_without_a_checkpoint_is_refused(
     entry: dict[str, object], dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path

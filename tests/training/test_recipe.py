@@ -8,17 +8,11 @@ from pydantic import BaseModel
 
 from aunet.errors import RecipeError
 from aunet.models.card import NetworkSettings
+from aunet.models.factory import blank_network
 from aunet.preprocessing.augment import AugmentationSettings
 from aunet.preprocessing.pipeline import Preprocessing
-from aunet.training.recipe import (
-    AugmentationSection,
-    NetworkSection,
-    PreprocessingSection,
-    Recipe,
-    bundled_recipes,
-    load_recipe,
-    parse_recipe,
-)
+from aunet.training.recipe import Recipe, bundled_recipes, load_recipe, parse_recipe
+from aunet.training.recipe_sections import AugmentationSection, NetworkSection, PreprocessingSection
 
 
 @pytest.fixture
@@ -54,6 +48,31 @@ def test_the_papers_recipe_is_its_protocol_word_for_word() -> None:
         intensity="min_max",
         channels=3,
     )
+
+
+TABLE_ROWS = {
+    **{
+        f"table1_{name.replace('-', '_')}": name
+        for name in ("unet", "basic-deep-unet", "basic-res-unet", "deep-basic-unet", "deep-deep-unet", "deep-res-unet")
+    },
+    **{f"table1_{name.replace('-', '_')}": name for name in ("res-basic-unet", "res-deep-unet", "res-res-unet")},
+    **{f"table2_r{reduction}": f"aunet-r{reduction}" for reduction in (2, 4, 8, 32)},
+    "table2_r16": "aunet",
+    **{f"table3_{name}": name for name in ("unet", "fusionnet", "fcdensenet103", "aunet")},
+    "s1_bilinear": "unet",
+    "s1_deconvolution": "unet-deconv",
+}
+"""The rows of the paper's tables 1, 2, 3 and S1, and the networks they are about."""
+
+
+@pytest.mark.parametrize(("row", "network"), TABLE_ROWS.items())
+def test_the_recipe_of_a_table_s_row_changes_nothing_but_the_network(row: str, network: str) -> None:
+    recipe = load_recipe(Path("paper") / row)
+
+    assert recipe.network == NetworkSection(name=network)
+    assert blank_network(recipe.network.settings()).training
+    paper = load_recipe(Path("paper/aunet_r16"))
+    assert recipe.model_copy(update={"network": paper.network}) == paper
 
 
 @pytest.mark.parametrize("name", sorted(bundled_recipes()))

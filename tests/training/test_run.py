@@ -18,8 +18,11 @@ from aunet.datasets.dataset import DataSet
 from aunet.datasets.opening import open_dataset
 from aunet.errors import TrainingError
 from aunet.models.checkpoint import load_checkpoint, read_card
+from aunet.preprocessing.cache import PreparedCache
 from aunet.preprocessing.pipeline import Preprocessing
+from aunet.preprocessing.population import Population, population_of, profile_of
 from aunet.training import run as module
+from aunet.training.data import sides_of
 from aunet.training.preflight import Need, Preflight
 from aunet.training.recipe import Recipe, load_recipe
 from aunet.training.run import train
@@ -240,6 +243,18 @@ def test_a_network_of_another_library_is_trained_by_its_dotted_name(
     assert network(torch.zeros(1, 1, 32, 32)).shape == (1, 2, 32, 32)
 
 
+def test_a_network_of_another_library_that_gives_three_classes_is_refused_before_the_first_step(
+    dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    arguments = {"spatial_dims": 2, "in_channels": 1, "out_channels": 3, "channels": [4, 8], "strides": [2]}
+    recipe = make_recipe(network={"name": "monai.networks.nets:AttentionUnet", "arguments": arguments})
+
+    with pytest.raises(ValueError, match=r"to \('b', 3, 32, 32\); expected \('b', 2, 32, 32\): set network\.arguments"):
+        train(recipe, dataset, tmp_path / "run")
+
+    assert not list(tmp_path.glob("run/*.safetensors"))
+
+
 def test_weights_of_another_network_are_refused_by_what_differs(
     dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
@@ -247,6 +262,7 @@ def test_weights_of_another_network_are_refused_by_what_differs(
 
     with pytest.raises(TrainingError, match=r"width 2 \(recipe: 3\)"):
         train(make_recipe(network={"width": 3}), dataset, tmp_path / "second", init=first.last)
+    assert not (tmp_path / "second").exists()
 
 
 def test_without_validation_images_the_last_weights_are_the_best(
@@ -387,3 +403,19 @@ def test_a_run_on_the_gpu_is_repeatable(dataset: DataSet, make_recipe: MakeRecip
 
     assert _same_weights(one.last, other.last)
     assert "bf16" in read_card(one.last).versions["device"]
+
+
+def test_checkpoints_say_what_their_training_images_are_like(
+    dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = make_recipe()
+
+    run = train(recipe, dataset, tmp_path / "run")
+
+    settings = recipe.preprocessing.settings()
+    trained_on = sides_of(dataset, validation_fraction=0.3, seed=recipe.training.seed).train
+    cache = PreparedCache(None, settings)
+    expected = population_of(profile_of(cache.load(sample), settings) for sample in trained_on)
+    for file in (run.best, run.last):
+        assert Population.from_json(read_card(file).training_images) == expected
+    assert (expected.images, expected.patients) == (7, 7)

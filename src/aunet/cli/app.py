@@ -91,6 +91,8 @@ def main() -> None:
         ModuleNotFoundError: Something is missing that no extra brings.
     """
     os.environ.setdefault("MPLBACKEND", "Agg")
+    # PyTorch's profiler prints two lines each time it starts and stops; it asks for this when it is first imported.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     try:
         app()
     except (AunetError, ValueError, OSError) as error:

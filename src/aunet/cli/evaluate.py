@@ -37,6 +37,10 @@ def run(
     splits: Annotated[
         Path | None, typer.Option(help="A file of splits or a fold, which holds instead of the data set's own split.")
     ] = None,
+    match_intensity: Annotated[
+        bool,
+        typer.Option("--match-intensity", help="Match the grey values of each breast to those of the training images."),
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
     flips: Annotated[
         Flips, typer.Option(help="Average over the image turned over as well: top to bottom, left to right, or both.")
@@ -61,6 +65,8 @@ def run(
         WriteError: The results can't be written there.
     """
     segmenter = load_segmenter(weights, device=device, flips=flips)
+    if match_intensity:
+        segmenter = segmenter.matching_intensity()
     dataset = open_dataset(data, splits=splits)
     try:
         with progress_bar("Evaluating") as on_progress:
@@ -90,7 +96,8 @@ def run(
 def _show(summary: Summary, out: Path) -> None:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     counts, about = summary.overall.counts, summary.provenance
-    console.print(f"{about.data}, split {about.split}, on a grid of {about.grid[0]} x {about.grid[1]} pixels")
+    matched = ", grey values matched to the training images" if about.matched_intensity else ""
+    console.print(f"{about.data}, split {about.split}, on a grid of {about.grid[0]} x {about.grid[1]} pixels{matched}")
     console.print(
         f"n {counts.n} images of {counts.n_patients} patients; {counts.n_with_mass} with a mass, of these "
         f"{counts.missed} missed and {counts.no_overlap} predicted elsewhere only; {counts.false_positive_images} "

@@ -17,6 +17,12 @@ from aunet.datasets.opening import open_dataset
 from aunet.datasets.split_file import folds, write_splits
 from aunet.datasets.splits import shared_between_sides
 from aunet.datasets.summary import QUANTILES, AreaSummary, DataSummary, summarise
+from aunet.errors import WriteError
+from aunet.evaluation.drift import Drift, drift_of
+from aunet.evaluation.figures import grey_figure
+from aunet.inference.segmenter import load_card
+from aunet.io.aside import write_text, written_aside
+from aunet.models.card import ModelCard
 
 _SHOWN_AT_MOST = 60
 _SIZES_SHOWN = 5
@@ -39,19 +45,21 @@ def run(
         typer.Option("--folds", min=2, help="Write this many folds, by patient and size of the mass, below OUT."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint or bundle: say how far the images lie from those it was trained on."),
+    ] = None,
 ) -> None:
     """Say what of a data set was read, repaired and refused, and why.
 
     Every row of the table is named whose image can't be used, was repaired, or deserves a remark. The exit status is 1
-    if a row was refused.
+    if a row was refused. With --against and --out, drift.json and drift.png lie beside the ledger.
 
     Raises:
-        BadParameter: Folds are asked for without --out, or with --quick.
         Exit: A row was refused, or repaired and --strict was given.
     """
-    if fold_count is not None and (out is None or quick):
-        msg = "folds are written below OUT and go by the size of the masses; give --out, and leave out --quick"
-        raise typer.BadParameter(msg, param_hint="--folds")
+    _check_options(out, quick=quick, folds=fold_count is not None, against=against is not None)
+    card = None if against is None else load_card(against)
     with progress_bar("Reading headers") as on_progress:
         dataset = open_dataset(data, splits=splits, on_progress=on_progress)
     facts: tuple[ImageFacts, ...] = ()
@@ -65,13 +73,29 @@ def run(
         sizes = {fact.case: fact.area_share for fact in facts}
         for number, fold in enumerate(folds(dataset.samples, sizes, number=fold_count, seed=seed), start=1):
             write_splits(out / f"fold-{number}.json", fold)
+    drift = None if card is None else _compared(dataset, card, out, allow_for_processing=allow_for_processing)
     summary = summarise(dataset, facts)
     if as_json:
-        typer.echo(json.dumps(_document(data, dataset, summary, pixels_read=not quick), indent=1))
+        typer.echo(json.dumps(_document(data, dataset, summary, drift, pixels_read=not quick), indent=1))
     else:
         _show(dataset, summary, out=out, quick=quick)
+        _show_drift(drift, out=out)
     if dataset.ledger.counts["refused"] or (strict and dataset.ledger.counts["repaired"]):
         raise typer.Exit(1)
+
+
+def _check_options(out: Path | None, *, quick: bool, folds: bool, against: bool) -> None:
+    """Refuse options that don't go together.
+
+    Raises:
+        BadParameter: Folds are asked for without --out, or folds or a comparison with --quick.
+    """
+    if folds and (out is None or quick):
+        msg = "folds are written below OUT and go by the size of the masses; give --out, and leave out --quick"
+        raise typer.BadParameter(msg, param_hint="--folds")
+    if against and quick:
+        msg = "a comparison needs the pixels; leave out --quick"
+        raise typer.BadParameter(msg, param_hint="--against")
 
 
 def _remarkable(dataset: DataSet) -> list[LedgerRow]:
@@ -80,7 +104,10 @@ def _remarkable(dataset: DataSet) -> list[LedgerRow]:
     return sorted((row for row in dataset.ledger.rows if row.reason), key=lambda row: order[row.status])
 
 
-def _document(data: str, dataset: DataSet, summary: DataSummary, *, pixels_read: bool) -> dict[str, object]:
+def _document(
+    data: str, dataset: DataSet, summary: DataSummary, drift: Drift | None, *, pixels_read: bool
+) -> dict[str, object]:
+    compared = {} if drift is None else {"drift": json.loads(drift.to_json())}
     return {
         "data": data,
         "pixels_read": pixels_read,
@@ -90,6 +117,7 @@ def _document(data: str, dataset: DataSet, summary: DataSummary, *, pixels_read:
         "quantiles": QUANTILES,
         **asdict(summary),
         "rows": [asdict(row) for row in _remarkable(dataset)],
+        **compared,
     }
 
 
@@ -119,6 +147,37 @@ def _show(dataset: DataSet, summary: DataSummary, *, out: Path | None, quick: bo
         console.print(f"... and {len(rows) - _SHOWN_AT_MOST} more rows; --out DIR writes all of them")
     if out is not None:
         console.print(f"Ledger: {out / 'ledger.csv'}, {out / 'ledger.json'}")
+
+
+def _compared(dataset: DataSet, card: ModelCard, out: Path | None, *, allow_for_processing: bool) -> Drift:
+    """The data set beside the training images, with `drift.json` and `drift.png` beside the ledger.
+
+    Raises:
+        WriteError: The folder can't be written to.
+    """
+    with progress_bar("Comparing images") as on_progress:
+        drift = drift_of(dataset, card, allow_for_processing=allow_for_processing, on_progress=on_progress)
+    if out is None:
+        return drift
+    try:
+        write_text(out / "drift.json", drift.to_json())
+        with written_aside(out / "drift.png") as aside:
+            aside.write_bytes(grey_figure(drift.grey.here, drift.grey.training))
+    except OSError as error:
+        msg = f"{out}: the comparison can't be written ({error.strerror}); name another folder"
+        raise WriteError(msg) from error
+    return drift
+
+
+def _show_drift(drift: Drift | None, *, out: Path | None) -> None:
+    if drift is None:
+        return
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console.print("Beside the training images:")
+    for sentence in drift.sentences[:_SHOWN_AT_MOST]:
+        console.print(f"- {sentence}")
+    if out is not None:
+        console.print(f"Comparison: {out / 'drift.json'}, {out / 'drift.png'}")
 
 
 def _facts(summary: DataSummary) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,10 @@ def run(
         Flips, typer.Option(help="Average over the image turned over as well: top to bottom, left to right, or both.")
     ] = "none",
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
+    match_intensity: Annotated[
+        bool,
+        typer.Option("--match-intensity", help="Match the grey values of each breast to those of the training images."),
+    ] = False,
     viewer_geometry: Annotated[
         bool,
         typer.Option("--viewer-geometry", help="Add an invented position in space to each SEG, as OHIF needs it."),
@@ -45,6 +49,8 @@ def run(
     """
     options = Options(viewer_geometry=viewer_geometry, allow_for_processing=allow_for_processing)
     segmenter = load_segmenter(weights, device=device, flips=flips)
+    if match_intensity:
+        segmenter = segmenter.matching_intensity()
     with progress_bar("Segmenting") as on_progress:
         report = segment_files(inputs, segmenter, out, options=options, on_progress=on_progress)
     if as_json:

@@ -64,6 +64,6 @@ def draw_examples(rows: Sequence[ImageRow], samples: Sequence[Sample], scoring: 
         (probability,) = predict([prepared], scoring.segmenter)
         if probability is not None:
             prediction = probability >= scoring.segmenter.threshold
-            png = overlay(prepared.image[0], reference=prepared.mask, prediction=prediction)
+            png = overlay(prepared.grey, reference=prepared.mask, prediction=prediction)
             examples.append(Example(rank, row, png))
     return tuple(examples)

@@ -97,6 +97,26 @@ def froc_figure(curve: Froc) -> bytes:
     return _png(figure)
 
 
+def grey_figure(here: Sequence[float], training: Sequence[float]) -> bytes:
+    """Two distributions of grey within the breast, as their quantile functions; told apart without colour.
+
+    Args:
+        here: Evenly spaced quantiles of the data set, in [0, 1].
+        training: As many of the training images.
+
+    Returns:
+        A PNG picture.
+    """
+    levels = np.linspace(0, 100, len(training))
+    figure = _figure()
+    axes = figure.add_subplot()
+    axes.plot(levels, training, color=_BLUE, linewidth=2, label="training images")
+    axes.plot(levels, here, color=_ORANGE, linewidth=2, linestyle="--", label="this data set")
+    axes.legend(loc="upper left", frameon=False)
+    axes.set(xlim=(0, 100), ylim=(0, 1.02), xlabel="Share of the breast, %", ylabel="Grey at most, share of the range")
+    return _png(figure)
+
+
 def overlay(image: Image, *, reference: Mask2D, prediction: Mask2D) -> bytes:
     """An image with the outlines of the reference (white) and of the prediction (green, on top).
 

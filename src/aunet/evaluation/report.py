@@ -62,6 +62,7 @@ def report(summary: Summary, examples: Sequence[Example]) -> str:
         "Licence": about.card.licence,
         "Threshold": f"{about.threshold:g}",
         "Grid": f"{about.grid[0]} x {about.grid[1]} pixels: every score is measured there",
+        "Grey values": "matched to those of the training images" if about.matched_intensity else "as in training",
         "Software": ", ".join(f"{name} {version}" for name, version in about.versions.items()),
         "Date": about.date,
     }

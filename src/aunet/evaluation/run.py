@@ -90,6 +90,7 @@ def evaluate(
         split=split,
         grid=(settings.rows, settings.columns),
         patch_margin=settings.patch_margin,
+        matched_intensity=settings.reference_quantiles is not None,
         threshold=segmenter.threshold,
         tolerance_px=tolerance_px,
         bootstrap=bootstrap,

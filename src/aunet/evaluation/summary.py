@@ -57,6 +57,8 @@ class Provenance:
     """Rows and columns of the model grid, on which every score is measured."""
     patch_margin: float | None
     """Gain in area of a patch over its mass; None for whole mammograms."""
+    matched_intensity: bool
+    """Whether the grey values of each image were matched to those of the training images."""
     threshold: float
     tolerance_px: float
     """Tolerance of the normalised surface Dice."""
@@ -180,6 +182,7 @@ def _document(summary: Summary) -> dict[str, Any]:
         "data": about.data,
         "split": about.split,
         "grid": {"rows": about.grid[0], "columns": about.grid[1]},
+        "matched_intensity": about.matched_intensity,
         "threshold": about.threshold,
         "nsd_tolerance_px": about.tolerance_px,
         "bootstrap": {"unit": "patient", "resamples": about.bootstrap.resamples, "seed": about.bootstrap.seed},

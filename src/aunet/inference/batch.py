@@ -281,6 +281,7 @@ class _Batch:
             content_sha256=content_sha256,
             weights_sha256=self.segmenter.weights_sha256,
             version=version("aunet"),
+            matches_intensity=self.segmenter.matches_intensity,
             viewer_geometry=self.options.viewer_geometry,
             allow_for_processing=self.options.allow_for_processing,
             flips=self.segmenter.flips,

@@ -15,7 +15,7 @@ from aunet.inference.segmenter import Flips
 from aunet.io.aside import write_text
 from aunet.sample import Laterality, Spacing, View
 
-FORMAT = 2
+FORMAT = 3
 RECORDS = "records"
 
 Status = Literal["segmented", "failed"]
@@ -58,6 +58,7 @@ class Key:
     """Those of an ensemble joined by ";"."""
     version: str
     """Of aunet."""
+    matches_intensity: bool
     viewer_geometry: bool
     allow_for_processing: bool
     flips: Flips = "none"

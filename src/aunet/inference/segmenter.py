@@ -1,7 +1,9 @@
 """From a mammogram to the masses on its own pixels, with a checkpoint or an exported bundle."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +15,7 @@ from aunet.errors import CheckpointError
 from aunet.inference.backends.backend import Backend, Images, Probabilities
 from aunet.inference.backends.onnxruntime import OnnxBackend
 from aunet.inference.masses import Mass, find_masses
+from aunet.inference.training_images import training_images
 from aunet.io.aside import digest
 from aunet.models.card import ModelCard
 from aunet.preprocessing.grid import Grid
@@ -100,13 +103,7 @@ class Segmenter:
         Raises:
             CheckpointError: The file is missing, is neither of the two, or is a bundle and the device not a processor.
         """
-        if not weights.is_file():
-            msg = f"{weights}: no such file; give a checkpoint of aunet train or a bundle of aunet export"
-            raise CheckpointError(msg)
-        is_torch = is_checkpoint(weights)
-        if not (is_torch or _may_be_bundle(weights)):
-            msg = f"{weights}: neither a checkpoint (safetensors) nor a bundle (ONNX); give one of the two"
-            raise CheckpointError(msg)
+        is_torch = _is_torch(weights)
         if not is_torch and device not in {"auto", "cpu"}:
             msg = f"{weights}: is a bundle, which runs on the processor, but the device is {device!r}; leave it out"
             raise CheckpointError(msg)
@@ -130,6 +127,25 @@ class Segmenter:
     def threshold(self) -> float:
         """Probability from which a pixel counts as mass."""
         return self.card.threshold
+
+    @property
+    def matches_intensity(self) -> bool:
+        """Whether the grey values of each image are matched to those of the training images."""
+        return self.preprocessing.reference_quantiles is not None
+
+    def matching_intensity(self) -> "Segmenter":
+        """This segmenter, with the grey values within each breast matched to those of the training images.
+
+        An ensemble matches to the training images of its first network, whose card it carries.
+
+        Returns:
+            The segmenter; as it is where its recipe matches them already. A card without a record of the training
+            images is a `CheckpointError`.
+        """
+        if self.matches_intensity:
+            return self
+        reference = training_images(self.card).grey
+        return replace(self, preprocessing=replace(self.preprocessing, reference_quantiles=reference))
 
     def probability(self, images: Images) -> Probabilities:
         """Probability of mass, model grid.
@@ -187,6 +203,22 @@ class Segmenter:
         return self.finish(mammogram, prepared, self.probability(prepared.image[np.newaxis])[0])
 
 
+def load_card(weights: Path) -> ModelCard:
+    """The card in a file of weights; a checkpoint's weights are left alone.
+
+    Args:
+        weights: A checkpoint of `aunet train` (needs PyTorch) or a bundle of `aunet export` (needs none).
+
+    Returns:
+        The card; a file that is missing or of another kind is a `CheckpointError`.
+    """
+    if not _is_torch(weights):
+        return OnnxBackend(weights).card
+    with _pytorch_needed(weights):
+        from aunet.models.checkpoint import read_card  # noqa: PLC0415 - as in _torch_backend
+    return read_card(weights)
+
+
 def is_checkpoint(weights: Path) -> bool:
     """Whether a file is in the safetensors format: the length of a JSON header, then that header.
 
@@ -209,25 +241,48 @@ def _may_be_bundle(weights: Path) -> bool:
     return len(start) == 2 and start[0] == 0x08 and 0 < start[1] < 0x80
 
 
+def _is_torch(weights: Path) -> bool:
+    """Whether a file is a checkpoint; else it is a bundle.
+
+    Raises:
+        CheckpointError: The file is missing, or is neither of the two.
+    """
+    if not weights.is_file():
+        msg = f"{weights}: no such file; give a checkpoint of aunet train or a bundle of aunet export"
+        raise CheckpointError(msg)
+    is_torch = is_checkpoint(weights)
+    if not (is_torch or _may_be_bundle(weights)):
+        msg = f"{weights}: neither a checkpoint (safetensors) nor a bundle (ONNX); give one of the two"
+        raise CheckpointError(msg)
+    return is_torch
+
+
 def _torch_backend(weights: Path, *, device: str) -> Backend:
-    """The backend that runs a checkpoint.
+    """The backend that runs a checkpoint."""
+    with _pytorch_needed(weights):
+        # Inside the function, as nowhere else: using a bundle must need no PyTorch, neither installed nor imported.
+        from aunet.inference.backends.torch import TorchBackend  # noqa: PLC0415 - see above
+    return TorchBackend(weights, device)
+
+
+@contextmanager
+def _pytorch_needed(weights: Path) -> Iterator[None]:
+    """Say what to do where an import of PyTorch fails.
 
     Raises:
         CheckpointError: PyTorch is not installed.
         ModuleNotFoundError: Something else is not.
     """
     try:
-        # Inside the function, as nowhere else: using a bundle must need no PyTorch, neither installed nor imported.
-        from aunet.inference.backends.torch import TorchBackend  # noqa: PLC0415 - see above
+        yield
     except ModuleNotFoundError as error:
         if error.name not in _TRAIN_EXTRA_MODULES:
             raise
         msg = (
-            f"{weights}: a checkpoint runs on PyTorch, which is not installed; pip install 'aunet[train]', "
+            f"{weights}: a checkpoint needs PyTorch, which is not installed; pip install 'aunet[train]', "
             "or have it exported once by aunet export and give the bundle"
         )
         raise CheckpointError(msg) from error
-    return TorchBackend(weights, device)
 
 
 def _vanished(mask: Mask2D, found: ModelMask, grid: Grid) -> Mask2D:

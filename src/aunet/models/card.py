@@ -9,6 +9,8 @@ from typing import Any
 from aunet.errors import CheckpointError
 
 FORMAT = 1
+AU_TIMM = "au-timm"
+"""Name of the network whose encoder is one of timm's (`aunet.models.encoders`)."""
 CARD_KEY = "aunet.card"
 """Name of the card among the metadata of a checkpoint or a bundle."""
 
@@ -18,14 +20,14 @@ class NetworkSettings:
     """Everything that fixes a network's shape."""
 
     name: str = "aunet"
-    """One of `aunet.models.factory.NETWORK_NAMES`, or the dotted name of a class (`aunet.models.foreign`)."""
+    """One of `aunet.models.factory.NETWORK_NAMES`, "au-timm", or the dotted name of a class (`models.foreign`)."""
     in_channels: int = 3
     classes: int = 2
     """Background and mass."""
     width: int = 64
     """Channels of the first level; each of the four levels below has twice those of the level above."""
     reduction: int = 16
-    """The paper's r, for the name "aunet": how far the AU block's channel attention squeezes its channels."""
+    """The paper's r, for the names "aunet" and "au-timm": how far the AU block's attention squeezes its channels."""
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)  # Any: what JSON and TOML can say
     """More arguments of the network's constructor, by name."""
 
@@ -37,6 +39,8 @@ class NetworkSettings:
     def __str__(self) -> str:
         if self.is_foreign:
             return self.name
+        if self.name == AU_TIMM:
+            return f"{self.name}, encoder {self.arguments.get('encoder')}, r {self.reduction}"
         return f"{self.name}, width {self.width}" + (f", r {self.reduction}" if self.name == "aunet" else "")
 
 
@@ -58,6 +62,8 @@ class ModelCard:
     trained: str
     """ISO date."""
     notes: str
+    training_images: str = ""
+    """JSON text of what the training images are like (grey values, sizes, geometry); "" where it was not recorded."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -96,7 +102,7 @@ class ModelCard:
         Raises:
             CheckpointError: The text is no JSON, or an entry is missing, unknown or of another type.
         """
-        entries = _object(text)
+        entries = {"training_images": ""} | _object(text)
         version = entries.pop("format", None)
         if version != FORMAT:
             msg = f"model card of format {version!r}; this version of aunet reads format {FORMAT}"

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from aunet.models.attention_dense_unet import AttentionDenseUNet
-from aunet.models.card import NetworkSettings
+from aunet.models.card import AU_TIMM, NetworkSettings
 from aunet.models.encoder_decoder import EncoderDecoder
+from aunet.models.encoders import AUTimm, TimmArguments
 from aunet.models.fcdensenet import ASPPFCDenseNet, FCDenseNet
 from aunet.models.foreign import foreign_network
 from aunet.models.fusionnet import FusionNet
@@ -54,21 +55,30 @@ def build_network(settings: NetworkSettings, *, generator: torch.Generator | Non
     """A network with fresh weights.
 
     Args:
-        settings: Its name and size. The name is one of `NETWORK_NAMES`, or the dotted name of any network, such as
-            "monai.networks.nets:AttentionUnet" (see `aunet.models.foreign`).
+        settings: Its name and size. The name is one of `NETWORK_NAMES`, "au-timm" (see `aunet.models.encoders`), or the
+            dotted name of any network, such as "monai.networks.nets:AttentionUnet" (see `aunet.models.foreign`).
         generator: Source of the initial weights; None takes PyTorch's own.
 
     Returns:
-        A module from images (b c h w) to logits (b classes h w).
+        A module from images (b c h w) to logits (b classes h w). Pretrained weights that the settings of "au-timm" name
+        are not read here (see `aunet.models.pretrained`).
 
     Raises:
         ValueError: The name is unknown, a size is too small, or the network has no such argument.
     """
     if settings.is_foreign:
         return foreign_network(settings, generator=generator)
+    if settings.name == AU_TIMM:
+        return AUTimm(
+            TimmArguments.of(settings.arguments),
+            in_channels=settings.in_channels,
+            classes=settings.classes,
+            reduction=settings.reduction,
+            generator=generator,
+        )
     if settings.name not in NETWORKS:
         msg = (
-            f"unknown network {settings.name!r}; known are {', '.join(NETWORK_NAMES)},"
+            f"unknown network {settings.name!r}; known are {', '.join((*NETWORK_NAMES, AU_TIMM))},"
             " and any class by its dotted name, such as monai.networks.nets:AttentionUnet"
         )
         raise ValueError(msg)
@@ -96,7 +106,8 @@ def blank_network(settings: NetworkSettings) -> nn.Module:
         A network on PyTorch's device `meta`, without memory behind its weights, where it is one of ours. Constructors
         of others may compute with values, so those networks are built on the CPU.
     """
-    if settings.is_foreign:
-        return build_network(settings)
+    if settings.is_foreign or settings.name == AU_TIMM:
+        with torch.random.fork_rng(devices=[]):
+            return build_network(settings)
     with torch.device("meta"):
         return build_network(settings)

@@ -12,7 +12,7 @@ import logging
 import time
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,11 +24,11 @@ from aunet.io.aside import digest, write_text, written_aside
 from aunet.io.files import read_sample
 from aunet.preprocessing.grid import Grid
 from aunet.preprocessing.pipeline import Preprocessing, prepare
-from aunet.sample import Mask2D, Sample, Spacing
+from aunet.sample import Image, Mask2D, Sample, Spacing
 
 logger = logging.getLogger(__name__)
 
-CACHE_FORMAT = 3
+CACHE_FORMAT = 4
 """Part of every key; raised whenever preparing the same file by the same settings gives other numbers."""
 _FRESH_S = 2.0
 """A file changed so short a time ago may change again without a new time stamp: its hash is not remembered yet."""
@@ -41,7 +41,10 @@ class PreparedSample:
     """One sample on the model grid, ready for the network."""
 
     sample: Sample
+    grey: Image
+    """Before anything is done to channels; what random changes are made to in training."""
     image: Float32[np.ndarray, "c h w"]
+    """The network's input."""
     mask: Mask2D
     """The reference masses on the model grid."""
     grid: Grid
@@ -68,9 +71,8 @@ class PreparedCache:
         self._allow_for_processing = allow_for_processing
         self._checked: set[str] = set()
         self._hashes: dict[tuple[str, int, int], str] = {}
-        # Channels are copies of one another, so that grey and RGB share their entries.
-        grey = replace(settings, channels=1).to_json()
-        facts = [CACHE_FORMAT, version("aunet"), grey, allow_for_processing]
+        # Kept before anything is done to channels, so that grey and RGB share their entries.
+        facts = [CACHE_FORMAT, version("aunet"), settings.grey().to_json(), allow_for_processing]
         self._settings_key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -107,11 +109,13 @@ class PreparedCache:
 
     def _prepared(self, sample: Sample) -> PreparedSample:
         mammogram, mask = read_sample(sample, allow_for_processing=self._allow_for_processing)
-        prepared = prepare(mammogram.image, self.settings, mask=mask.pixels)
+        prepared = prepare(mammogram.image, self.settings.grey(), mask=mask.pixels)
+        (grey,) = prepared.image
         spacing_mm = mammogram.spacing_mm
         return PreparedSample(
             sample=sample,
-            image=prepared.image,
+            grey=grey,
+            image=self.settings.to_channels(grey),
             mask=prepared.grid.to_model_mask(mask.pixels),
             grid=prepared.grid,
             spacing_mm=prepared.grid.model_spacing_mm(spacing_mm) if spacing_mm else None,
@@ -157,12 +161,13 @@ class PreparedCache:
             self._check(content, key=entry.name, crc32=int(note["crc32"]))
             rows, columns = grid.model_shape
             split = rows * columns * np.dtype(np.float32).itemsize
-            image = content[:split].view(np.float32).reshape(rows, columns)
+            grey = np.array(content[:split].view(np.float32).reshape(rows, columns))
             mask = content[split:].view(np.bool_).reshape(rows, columns)
             spacing = note["spacing_mm"]
             return PreparedSample(
                 sample=sample,
-                image=np.repeat(image[np.newaxis], self.settings.channels, axis=0),
+                grey=grey,
+                image=self.settings.to_channels(grey),
                 mask=np.array(mask),
                 grid=grid,
                 spacing_mm=None if spacing is None else (float(spacing[0]), float(spacing[1])),
@@ -191,7 +196,7 @@ class PreparedCache:
 
 def _keep(prepared: PreparedSample, *, entry: Path) -> None:
     """Write an entry, its note last."""
-    content = prepared.image[0].tobytes() + prepared.mask.tobytes()
+    content = prepared.grey.tobytes() + prepared.mask.tobytes()
     with written_aside(entry.with_suffix(".npy")) as aside, aside.open("wb") as file:
         np.save(file, np.frombuffer(content, dtype=np.uint8), allow_pickle=False)
     note = {

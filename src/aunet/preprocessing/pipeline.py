@@ -1,8 +1,9 @@
 """From a mammogram's pixels to the network's input, and the grid that leads back."""
 
 import json
+import math
 import operator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -18,6 +19,8 @@ from aunet.sample import Image, Mask2D
 Fit = Literal["resize", "pad"]
 Intensity = Literal["min_max", "z_score", "percentile", "histogram"]
 Channels = Literal[1, 3]
+Channelled = Float32[np.ndarray, "c rows columns"]
+_OPTIONAL_LISTS = frozenset({"reference_quantiles", "channel_mean", "channel_std"})
 _CHOICES: dict[str, tuple[str | int, ...]] = {
     "fit": get_args(Fit),
     "intensity": get_args(Intensity),
@@ -49,7 +52,8 @@ class Preprocessing:
     percentiles: tuple[float, float] = (1.0, 99.0)
     """The window of `percentile`, of the breast's values."""
     reference_quantiles: tuple[float, ...] | None = None
-    """The histogram that `histogram` matches to: evenly spaced quantiles (see `intensity.breast_quantiles`)."""
+    """A histogram that the breast's values are matched to before they are normalised: evenly spaced quantiles from
+    0 to 1 (see `intensity.breast_quantiles`). `histogram` needs it and does nothing else."""
     channels: Channels = 3
     """1 for grey, 3 for RGB copies of grey."""
     patch_margin: float | None = None
@@ -59,6 +63,11 @@ class Preprocessing:
 
     The default cuts where the prepared CBIS-DDSM images were cut, so that a net trained on them sees the same of a
     user's film; 0.02 keeps the skin."""
+    channel_mean: tuple[float, ...] | None = None
+    """What is subtracted from each channel of the normalised image, last of all, as encoders pretrained on photographs
+    expect it; None leaves the channels as they are."""
+    channel_std: tuple[float, ...] | None = None
+    """What each channel is divided by after that."""
 
     def __post_init__(self) -> None:
         """Refuse values that no picture can be prepared with.
@@ -81,6 +90,27 @@ class Preprocessing:
             msg = f"patch_margin is {self.patch_margin}; it is a gain in area, 0 or more (0.2 in the paper)"
             raise ValueError(msg)
         _check_reference(self.reference_quantiles, is_needed=self.intensity == "histogram")
+        _check_statistics(self)
+
+    def grey(self) -> "Preprocessing":
+        """The settings that give the image before anything is done to channels: one, in the range of `intensity`."""
+        return replace(self, channels=1, channel_mean=None, channel_std=None)
+
+    def to_channels(self, image: Image) -> Channelled:
+        """The network's input made from a normalised grey image: its copies, less `channel_mean`, over `channel_std`.
+
+        Args:
+            image: Model grid, in the range of `intensity`; augmented or not.
+
+        Returns:
+            A new array (c rows columns).
+        """
+        channels = np.repeat(image[np.newaxis], self.channels, axis=0)
+        if self.channel_mean is None or self.channel_std is None:
+            return channels
+        mean, std = (np.array(values, dtype=np.float32) for values in (self.channel_mean, self.channel_std))
+        normalised: Channelled = (channels - mean[:, np.newaxis, np.newaxis]) / std[:, np.newaxis, np.newaxis]
+        return normalised
 
     def to_json(self) -> str:
         """The settings as one line of JSON, every value written out."""
@@ -115,8 +145,8 @@ class Preprocessing:
 class Prepared:
     """One mammogram as the network sees it."""
 
-    image: Float32[np.ndarray, "c rows columns"]
-    """Normalised; every channel the same."""
+    image: Channelled
+    """Normalised; every channel the same but for `channel_mean` and `channel_std`."""
     grid: Grid
     """How the model grid lies on the source."""
     intensity: IntensityMap
@@ -159,7 +189,22 @@ def prepare(image: Image, settings: Preprocessing, *, mask: Mask2D | None = None
     reduced = grid.to_model_image(cleaned)
     normalisation = _normalisation(reduced, settings)
     normalised = normalisation.apply(reduced)
-    return Prepared(np.repeat(normalised[np.newaxis], settings.channels, axis=0), grid, normalisation, notes)
+    return Prepared(settings.to_channels(normalised), grid, normalisation, notes)
+
+
+def breast_pixels(image: Image, settings: Preprocessing) -> Mask2D:
+    """The breast on the model grid.
+
+    Args:
+        image: The mammogram on the model grid, normalised or not.
+        settings: What was done to it.
+
+    Returns:
+        Everything but the background where artefacts were removed; else what `find_breast` finds. The whole image
+        where there is no breast to be seen.
+    """
+    found = image > image.min() if settings.remove_artefacts else find_breast(image, level=settings.breast_level)
+    return found if found.any() else np.ones_like(found)
 
 
 def _without_artefacts(image: Image, settings: Preprocessing) -> tuple[Image, tuple[str, ...]]:
@@ -171,6 +216,16 @@ def _without_artefacts(image: Image, settings: Preprocessing) -> tuple[Image, tu
 
 
 def _normalisation(image: Image, settings: Preprocessing) -> IntensityMap:
+    """Matching, where a reference is given, and after it the setting's own normalisation."""
+    if settings.reference_quantiles is None:
+        return _own_normalisation(image, settings)
+    matching = intensities.matched_histogram(
+        image, reference_quantiles=settings.reference_quantiles, breast=breast_pixels(image, settings)
+    )
+    return matching.then(_own_normalisation(matching.apply(image), settings))
+
+
+def _own_normalisation(image: Image, settings: Preprocessing) -> IntensityMap:
     match settings.intensity:
         case "min_max":
             return intensities.min_max(image)
@@ -179,7 +234,7 @@ def _normalisation(image: Image, settings: Preprocessing) -> IntensityMap:
         case "percentile":
             return intensities.percentile_window(image, percentiles=settings.percentiles)
         case "histogram":
-            return intensities.matched_histogram(image, reference_quantiles=settings.reference_quantiles or (0.0, 1.0))
+            return IntensityMap((0.0, 1.0), (0.0, 1.0), clips=False)  # as matched: nothing more is done
 
 
 def _check_reference(quantiles: tuple[float, ...] | None, *, is_needed: bool) -> None:
@@ -189,6 +244,22 @@ def _check_reference(quantiles: tuple[float, ...] | None, *, is_needed: bool) ->
             raise ValueError(msg)
     elif len(quantiles) < 2 or list(quantiles) != sorted(quantiles):
         msg = f"reference_quantiles are two or more ascending numbers, not {quantiles}"
+        raise ValueError(msg)
+
+
+def _check_statistics(settings: Preprocessing) -> None:
+    mean, std = settings.channel_mean, settings.channel_std
+    if mean is None and std is None:
+        return
+    if mean is None or std is None or not len(mean) == len(std) == settings.channels:
+        needed = f"give {settings.channels} numbers for each, or leave both out"
+        msg = f"channel_mean is {mean} and channel_std {std}; {needed}"
+        raise ValueError(msg)
+    if not all(math.isfinite(value) for value in (*mean, *std)) or min(std) <= 0:
+        msg = f"channel_mean is {mean} and channel_std {std}; finite numbers are needed, and for channel_std above 0"
+        raise ValueError(msg)
+    if settings.intensity == "z_score":
+        msg = "channel_mean and channel_std are for images in [0, 1], and intensity is 'z_score'; take 'min_max'"
         raise ValueError(msg)
 
 
@@ -208,10 +279,10 @@ def _from_json_value(name: str, value: Any) -> Any:  # noqa: ANN401  (what JSON 
     if name in _CHOICES:
         _check_choice(name, value)
         return value
-    if value is None and name in {"reference_quantiles", "patch_margin"}:
+    if value is None and name in {"patch_margin", *_OPTIONAL_LISTS}:
         return None
     try:
-        if name in {"percentiles", "reference_quantiles"}:
+        if name in {"percentiles", *_OPTIONAL_LISTS}:
             return tuple(_number(part) for part in value)
         if name in {"rows", "columns"}:
             return operator.index(value)

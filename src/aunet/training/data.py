@@ -176,7 +176,8 @@ class PreparedImages(Dataset[Item]):
         image, mask = prepared.image, prepared.mask
         if self._augmentation is not None:
             rng = np.random.default_rng((self._seed, draw.epoch, draw.position))
-            image, mask = Augmentation.sample(rng, self._augmentation).apply(image, mask)
+            moved, mask = Augmentation.sample(rng, self._augmentation).apply(prepared.grey[np.newaxis], mask)
+            image = self._cache.settings.to_channels(moved[0])
         return Item(torch.from_numpy(image), torch.from_numpy(mask), draw.position)
 
 

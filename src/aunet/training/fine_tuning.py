@@ -11,9 +11,10 @@ from torch import nn
 
 from aunet.errors import TrainingError
 from aunet.io.aside import digest
-from aunet.models.card import NetworkSettings
+from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import load_checkpoint, read_card
-from aunet.models.factory import build_network
+from aunet.models.factory import blank_network, build_network
+from aunet.models.pretrained import load_pretrained, without_first_weights
 from aunet.preprocessing.pipeline import Preprocessing
 
 logger = logging.getLogger(__name__)
@@ -70,12 +71,32 @@ def origin_to_json(origin: Origin) -> str:
     return json.dumps(asdict(origin), indent=1) + "\n"
 
 
+def check_start(settings: NetworkSettings, *, init: Path | None, frozen: Sequence[str], needs_head: bool) -> None:
+    """Check before anything is prepared that a run can begin as its recipe says.
+
+    Args:
+        settings: The network wanted.
+        init: The checkpoint to start from.
+        frozen: Parts to be frozen.
+        needs_head: The head is to be reset, or to have a learning rate of its own.
+
+    What does not fit is a `TrainingError`.
+    """
+    if init is not None:
+        _refuse_other_network(init, read_card(init), settings)
+    network = blank_network(settings)
+    freeze(network, frozen)
+    if needs_head:
+        find_head(network)
+
+
 def starting_network(
     settings: NetworkSettings,
     preprocessing: Preprocessing,
     *,
     seed: int,
     init: Path | None = None,
+    is_resumed: bool = False,
     resets_head: bool = False,
 ) -> nn.Module:
     """The network that a run begins with.
@@ -86,21 +107,20 @@ def starting_network(
             names each difference.
         seed: Decides random weights.
         init: A checkpoint whose weights, batch statistics included, are taken over.
+        is_resumed: All weights are about to come from the run's own file, so that pretrained ones are not asked for.
         resets_head: Give the head random weights nevertheless.
 
     Returns:
-        The network.
-
-    Raises:
-        TrainingError: The checkpoint holds another network, or the network has no head by that name.
+        The network; a checkpoint of another one is a `TrainingError`.
     """
     generator = torch.Generator().manual_seed(seed)
     if init is None:
-        return build_network(settings, generator=generator)
+        network = build_network(settings, generator=generator)
+        if not is_resumed:
+            load_pretrained(network, settings)
+        return network
     network, card = load_checkpoint(init)
-    if differing := _differences(asdict(card.network), asdict(settings)):
-        msg = f"{init}: its weights are of another network: {differing}; set the recipe's [network] to fit"
-        raise TrainingError(msg)
+    _refuse_other_network(init, card, settings)
     theirs = asdict(Preprocessing.from_json(card.preprocessing))
     if differing := _differences(theirs, asdict(preprocessing)):
         logger.warning(
@@ -152,7 +172,7 @@ def freeze(network: nn.Module, parts: Sequence[str]) -> None:
         try:
             part = network.get_submodule(name)
         except AttributeError as error:
-            known = ", ".join(child for child, _ in network.named_children())
+            known = ", ".join(_parts(network))
             msg = (
                 f"fine_tuning.freeze: this network has no part {name!r}; its parts are {known}; those of a list are "
                 "counted from 0 (encoder.0)"
@@ -162,6 +182,21 @@ def freeze(network: nn.Module, parts: Sequence[str]) -> None:
     if not any(weight.requires_grad for weight in network.parameters()):
         msg = f"fine_tuning.freeze names all parts of the network ({', '.join(parts)}); leave one to train"
         raise TrainingError(msg)
+
+
+def _refuse_other_network(init: Path, card: ModelCard, settings: NetworkSettings) -> None:
+    if differing := _differences(asdict(card.network), asdict(without_first_weights(settings))):
+        msg = f"{init}: its weights are of another network: {differing}; set the recipe's [network] to fit"
+        raise TrainingError(msg)
+
+
+def _parts(network: nn.Module) -> list[str]:
+    """Names of a network's parts; of the one inside where there is a single part, as in a network of others."""
+    parts = [name for name, _ in network.named_children()]
+    if len(parts) != 1:
+        return parts
+    inside = [f"{parts[0]}.{name}" for name, _ in network.get_submodule(parts[0]).named_children()]
+    return inside or parts
 
 
 def _differences(theirs: dict[str, object], ours: dict[str, object]) -> str:

@@ -24,19 +24,23 @@ from aunet.datasets.splits import samples_of
 from aunet.errors import AunetError, TrainingError
 from aunet.io.aside import write_text
 from aunet.models.card import ModelCard
+from aunet.models.pretrained import without_first_weights
 from aunet.preprocessing.cache import PreparedCache
+from aunet.preprocessing.population import Population, population_of, profile_of
 from aunet.training.averaging import MovingAverage
 from aunet.training.data import Sides, TrainingData, merge_ledger, prepare_samples, sides_of
-from aunet.training.fine_tuning import ORIGIN, Origin, find_origin, origin_to_json
+from aunet.training.fine_tuning import ORIGIN, Origin, check_start, find_origin, origin_to_json
 from aunet.training.hardware import Hardware, choose_hardware, torch_settings
 from aunet.training.preflight import Preflight, preflight
-from aunet.training.recipe import FineTuningSection, Recipe, load_recipe
-from aunet.training.record import BEST, LAST, METRICS, RESUME, EpochRecord, RunState, read_state
+from aunet.training.pretrained import check_statistics
+from aunet.training.recipe import Recipe
+from aunet.training.recipe_sections import FineTuningSection
+from aunet.training.record import BEST, LAST, METRICS, RESUME, EpochRecord, RunState
+from aunet.training.resuming import RECIPE, is_finished, refuse_existing, state_to_resume
 from aunet.training.task import build_task
 
 logger = logging.getLogger(__name__)
 
-RECIPE = "recipe.toml"
 SUMMARY = "summary.json"
 SPLITS = "splits.json"
 
@@ -103,9 +107,10 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     train on or does not fit this machine, `CheckpointError` for `init`, `DatasetError` for patients on both sides.
     """
     on_main = rank_zero_only  # of several processes, one writes
-    on_main(_refuse_existing)(out, recipe, resume=resume)
+    on_main(refuse_existing)(out, recipe, resume=resume)
     origin = find_origin(out, init, is_begun=resume and (out / RECIPE).is_file())
-    _refuse_without_origin(recipe, origin)
+    _check_start(recipe, origin, init)
+    check_statistics(recipe.network.settings(), recipe.preprocessing.settings())
     hardware = choose_hardware(recipe.hardware.accelerator, recipe.hardware.precision, threads=recipe.hardware.threads)
     logger.info("computing on %s", hardware.reason)
     settings = recipe.training
@@ -119,16 +124,14 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     readable, found = prepare_samples(sides, prepared, on_progress=on_prepared)
     ledger = merge_ledger(dataset.ledger, found)
     identity = _identity(readable)
-    state = _state_to_resume(out, identity=identity) if resume else None
-    if state is None and init is None:
-        _refuse_lost_origin(out, origin)
+    state = state_to_resume(out, identity=identity, origin=origin, init=init) if resume else None
     on_main(ledger.write)(out)
     on_main(write_splits)(out / SPLITS, splits)
     if origin is not None:
         on_main(write_text)(out / ORIGIN, origin_to_json(origin))
     on_main(write_text)(out / RECIPE, recipe.to_toml())
     logger.info("%d images to train on, %d to validate on", len(readable.train), len(readable.validation))
-    if state is None or not _is_finished(state, recipe):
+    if state is None or not is_finished(state, recipe):
         with _run_settings(recipe):
             state = _fit(
                 recipe,
@@ -182,7 +185,9 @@ def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
     average = MovingAverage(decay=settings.ema_decay) if settings.ema_decay else None
     record = EpochRecord(
         out,
-        _card(recipe, hardware, origin),
+        _card(
+            recipe, hardware, origin, population_of(profile_of(cache.load(one), cache.settings) for one in sides.train)
+        ),
         identity=identity,
         epochs=settings.epochs,
         train_images=len(sides.train),
@@ -192,7 +197,13 @@ def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
         on_progress=report,
     )
     # A run that goes on has its weights in the file for resuming.
-    task = build_task(recipe, hardware, n_validation=len(sides.validation), init=None if state else init)
+    task = build_task(
+        recipe,
+        hardware,
+        n_validation=len(sides.validation),
+        init=None if state else init,
+        is_resumed=state is not None,
+    )
     data = TrainingData(
         sides,
         cache,
@@ -275,59 +286,16 @@ def _run_settings(recipe: Recipe) -> Iterator[None]:
         chatter.setLevel(level)
 
 
-def _refuse_existing(out: Path, recipe: Recipe, *, resume: bool) -> None:
-    if out.exists() and not out.is_dir():
-        msg = f"{out}: is a file; choose another folder for the run"
-        raise TrainingError(msg)
-    is_used = out.is_dir() and any(entry.name != "cache" for entry in out.iterdir())
-    if is_used and not resume:
-        msg = f"{out}: exists already; go on with it by --resume, or choose another folder (nothing was changed)"
-        raise TrainingError(msg)
-    if is_used and (out / RECIPE).is_file():
-        _refuse_other_recipe(out / RECIPE, recipe)
-    elif is_used:
-        msg = f"{out}: holds no {RECIPE}, so it is no run to go on with; choose another folder (nothing was changed)"
-        raise TrainingError(msg)
-
-
-def _refuse_without_origin(recipe: Recipe, origin: Origin | None) -> None:
-    if origin is None and recipe.fine_tuning != FineTuningSection():
+def _check_start(recipe: Recipe, origin: Origin | None, init: Path | None) -> None:
+    tuning = recipe.fine_tuning
+    if tuning == FineTuningSection():
+        check_start(recipe.network.settings(), init=init, frozen=(), needs_head=False)
+    elif origin is None:
         msg = "the recipe's [fine_tuning] is for weights of a checkpoint; give one by --init, or leave the section out"
         raise TrainingError(msg)
-
-
-def _refuse_lost_origin(out: Path, origin: Origin | None) -> None:
-    if origin is not None:
-        msg = f"{out}: was cut off before its first epoch ended; give {origin.name}, from which it started, by --init"
-        raise TrainingError(msg)
-
-
-def _refuse_other_recipe(path: Path, recipe: Recipe) -> None:
-    # A run goes on by the recipe it began with; only the hardware may be another.
-    begun = load_recipe(path)
-    before, now = begun.model_dump(exclude={"hardware"}), recipe.model_dump(exclude={"hardware"})
-    changed = [f"{name}.{key}" for name in now for key in now[name] if now[name][key] != before[name][key]]
-    if changed:
-        msg = (
-            f"{path.parent}: was begun with another {', '.join(changed)}; go on with its own {path}, "
-            "or start anew in another folder (with --init from its weights)"
-        )
-        raise TrainingError(msg)
-
-
-def _state_to_resume(out: Path, *, identity: str) -> RunState | None:
-    state = read_state(out)
-    if state is not None and state.identity != identity:
-        msg = (
-            f"{out}: was begun with other images; give the same --data (ledger.csv lists the images), "
-            "or start anew in another folder"
-        )
-        raise TrainingError(msg)
-    return state
-
-
-def _is_finished(state: RunState, recipe: Recipe) -> bool:
-    return state.stopped_early or len(state.rows) >= recipe.training.epochs
+    else:
+        needs_head = tuning.head == "reset" or tuning.head_learning_rate_factor != tuning.learning_rate_factor
+        check_start(recipe.network.settings(), init=init, frozen=tuning.freeze, needs_head=needs_head)
 
 
 def _check_needs(recipe: Recipe, hardware: Hardware, sides: Sides, out: Path, cache_folder: Path) -> Preflight:
@@ -350,12 +318,12 @@ def _check_needs(recipe: Recipe, hardware: Hardware, sides: Sides, out: Path, ca
     return found
 
 
-def _card(recipe: Recipe, hardware: Hardware, origin: Origin | None) -> ModelCard:
+def _card(recipe: Recipe, hardware: Hardware, origin: Origin | None, training_images: Population) -> ModelCard:
     """What the checkpoints say of themselves."""
     packages = ("aunet", "torch", "lightning", "numpy")
     versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
     return ModelCard(
-        network=recipe.network.settings(),
+        network=without_first_weights(recipe.network.settings()),
         preprocessing=recipe.preprocessing.settings().to_json(),
         recipe=recipe.to_toml(),
         threshold=recipe.training.threshold,
@@ -364,6 +332,7 @@ def _card(recipe: Recipe, hardware: Hardware, origin: Origin | None) -> ModelCar
         data_source=recipe.provenance.data_source,
         trained=datetime.now(UTC).date().isoformat(),
         notes=" ".join(filter(None, (recipe.provenance.notes, origin.note if origin else ""))),
+        training_images=training_images.to_json(),
     )
 
 

@@ -14,14 +14,17 @@ from aunet.training.recipe import Recipe
 from aunet.training.schedule import learning_rates_by_epoch
 
 
-def build_task(recipe: Recipe, hardware: Hardware, *, n_validation: int, init: Path | None = None) -> SegmentationTask:
+def build_task(
+    recipe: Recipe, hardware: Hardware, *, n_validation: int, init: Path | None = None, is_resumed: bool = False
+) -> SegmentationTask:
     """The network, its loss and its optimizer, as the recipe has them.
 
     Args:
         recipe: What to train, and how.
         hardware: What it is computed on.
         n_validation: Number of validation images.
-        init: A checkpoint to start from instead of random weights.
+        init: A checkpoint to start from instead of random or pretrained weights.
+        is_resumed: All weights are about to come from the run's own file.
 
     Returns:
         The task.
@@ -29,7 +32,12 @@ def build_task(recipe: Recipe, hardware: Hardware, *, n_validation: int, init: P
     settings, tuning = recipe.training, recipe.fine_tuning
     network_settings, preprocessing = recipe.network.settings(), recipe.preprocessing.settings()
     network = starting_network(
-        network_settings, preprocessing, seed=settings.seed, init=init, resets_head=tuning.head == "reset"
+        network_settings,
+        preprocessing,
+        seed=settings.seed,
+        init=init,
+        is_resumed=is_resumed,
+        resets_head=tuning.head == "reset",
     )
     loss = partial(
         segmentation_loss,

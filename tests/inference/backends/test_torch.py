@@ -1,5 +1,6 @@
 """Checkpoints on PyTorch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from aunet.errors import CheckpointError
 from aunet.inference.backends.backend import Backend
 from aunet.inference.backends.torch import Precision, TorchBackend
-from aunet.models.card import ModelCard
+from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import load_checkpoint, save_checkpoint
 from aunet.models.factory import build_network
 
@@ -34,6 +35,19 @@ def test_probabilities_are_the_softmax_of_the_network_s_logits(checkpoint: Path)
 
     expected = np.exp(logits[:, 1]) / np.exp(logits).sum(axis=1)
     assert probability.dtype == np.float32
+    np.testing.assert_allclose(probability, expected, atol=1e-5)
+
+
+def test_a_network_of_another_library_runs_from_its_checkpoint(plain_card: ModelCard, tmp_path: Path) -> None:
+    arguments = {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "channels": [2, 4], "strides": [2]}
+    settings = NetworkSettings(name="monai.networks.nets:UNet", in_channels=1, arguments=arguments)
+    network = build_network(settings, generator=torch.Generator().manual_seed(1))
+    save_checkpoint(tmp_path / "monai.safetensors", network, replace(plain_card, network=settings))
+
+    probability = TorchBackend(tmp_path / "monai.safetensors", "cpu").probability(images(2))
+
+    with torch.inference_mode():
+        expected = torch.softmax(network.eval()(torch.from_numpy(images(2))), dim=1)[:, 1].numpy()
     np.testing.assert_allclose(probability, expected, atol=1e-5)
 
 
