@@ -1,24 +1,31 @@
 """Table 6: how large and how fast the networks are, beside the paper's numbers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from aunet.evaluation.tables import Table
-from aunet.models.complexity import Complexity, complexity, measured
+from aunet.models.complexity import TABLE_6, Complexity, Speed, complexity, measured
 from aunet.studies.arms import Entry
-from aunet.studies.published import TABLE_6
 from aunet.studies.score_tables import NONE
-from aunet.training.recipe import Recipe, load_recipe
+from aunet.training.recipe import load_recipe
 
 _QUICK_S = 0.05
 
 
-def measure_networks(
-    entries: Sequence[Entry], changes: Sequence[str], *, quick: bool
-) -> tuple[tuple[str, Complexity], ...]:
+@dataclass(frozen=True, slots=True)
+class MeasuredNetwork:
+    """One row of the table."""
+
+    name: str
+    """The entry's."""
+    size: Complexity
+    speed: Speed
+
+
+def measure_networks(entries: Sequence[Entry], changes: Sequence[str], *, quick: bool) -> tuple[MeasuredNetwork, ...]:
     """Count and time the network of each entry on this machine.
 
     Args:
@@ -27,17 +34,16 @@ def measure_networks(
         quick: Time a few passes only.
 
     Returns:
-        Name of the entry and its network's numbers. A network that can't be built is a ValueError.
+        The rows. A network that can't be built is a ValueError.
     """
-    recipes = [(entry.name, load_recipe(Path(entry.recipe), [*entry.changes, *changes])) for entry in entries]
-    return tuple((name, _measure(recipe, at_least_s=_QUICK_S if quick else 1.0)) for name, recipe in recipes)
+    return tuple(_measure(entry, changes, at_least_s=_QUICK_S if quick else 1.0) for entry in entries)
 
 
-def complexity_table(networks: Sequence[tuple[str, Complexity]]) -> Table:
+def complexity_table(networks: Sequence[MeasuredNetwork]) -> Table:
     """Ours beside the paper's.
 
     Args:
-        networks: Name of the entry and its network's numbers.
+        networks: The rows.
 
     Returns:
         The table.
@@ -45,38 +51,38 @@ def complexity_table(networks: Sequence[tuple[str, Complexity]]) -> Table:
     columns = ("", "layers", "parameters (million)", "GFLOP", "frames/s")
     paper = ("paper: layers", "paper: parameters (million)", "paper: frames/s")
     rows = []
-    for name, found in networks:
-        theirs = TABLE_6.get(name)
-        row = [name, str(found.layers), f"{found.parameters / 1e6:.1f}", f"{found.flop / 1e9:.2f}"]
-        row.append(NONE if found.images_per_second is None else f"{found.images_per_second:.2f}")
-        if theirs is None:
-            row += [NONE] * len(paper)
-        else:
-            row += [str(theirs.layers), f"{theirs.parameters_millions:.1f}", str(theirs.frames_per_second)]
-        rows.append(tuple(row))
+    for found in networks:
+        size, theirs = found.size, TABLE_6.get(found.size.name)
+        ours = (str(size.layers), f"{size.parameters / 1e6:.1f}", f"{size.flop / 1e9:.2f}")
+        published = (NONE,) * len(paper)
+        if theirs is not None:
+            published = (str(theirs.layers), f"{theirs.parameters_million:.1f}", str(theirs.frames_per_second))
+        rows.append((found.name, *ours, f"{found.speed.frames_per_second:.2f}", *published))
     return Table("Size and speed", (*columns, *paper), tuple(rows))
 
 
-def tidy_complexity(networks: Sequence[tuple[str, Complexity]]) -> pd.DataFrame:
+def tidy_complexity(networks: Sequence[MeasuredNetwork]) -> pd.DataFrame:
     """All numbers, a row a network.
 
     Args:
-        networks: Name of the entry and its network's numbers.
+        networks: The rows.
 
     Returns:
         The numbers unrounded.
     """
     lines = []
-    for name, found in networks:
-        theirs = TABLE_6.get(name)
+    for found in networks:
+        theirs = TABLE_6.get(found.size.name)
         paper = {} if theirs is None else {f"paper_{key}": value for key, value in asdict(theirs).items()}
-        lines.append({"entry": name, **asdict(found), **paper})
+        lines.append({"entry": found.name, **asdict(found.size), **asdict(found.speed), **paper})
     return pd.DataFrame(lines)
 
 
-def _measure(recipe: Recipe, *, at_least_s: float) -> Complexity:
+def _measure(entry: Entry, changes: Sequence[str], *, at_least_s: float) -> MeasuredNetwork:
+    recipe = load_recipe(Path(entry.recipe), [*entry.changes, *changes])
     settings = recipe.network.settings()
     rows, columns = recipe.preprocessing.rows, recipe.preprocessing.columns
-    counted = complexity(settings, rows=rows, columns=columns)
+    size = complexity(settings, rows=rows, columns=columns)
     device = recipe.hardware.accelerator
-    return measured(counted, settings, rows=rows, columns=columns, device=device, at_least_s=at_least_s)
+    speed = measured(settings, rows=rows, columns=columns, device=device, at_least_s=at_least_s)
+    return MeasuredNetwork(entry.name, size, speed)

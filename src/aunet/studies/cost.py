@@ -10,7 +10,8 @@ import torch
 
 from aunet.training.hardware import choose_hardware, torch_settings
 from aunet.training.losses import segmentation_loss
-from aunet.training.recipe import FineTuningSection, Recipe
+from aunet.training.recipe import Recipe
+from aunet.training.recipe_sections import FineTuningSection
 from aunet.training.task import build_task
 
 _STEPS = 3

@@ -20,7 +20,8 @@ from aunet.studies.cost import seconds_per_step
 from aunet.studies.sources import Source
 from aunet.training.data import sides_of
 from aunet.training.recipe import Recipe
-from aunet.training.run import RECIPE, prepare, train
+from aunet.training.resuming import RECIPE
+from aunet.training.run import prepare, train
 
 logger = logging.getLogger(__name__)
 

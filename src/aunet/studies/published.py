@@ -1,7 +1,6 @@
 """The paper's numbers: Sun et al. 2020, Phys. Med. Biol. 65 055005, doi 10.1088/1361-6560/ab5745."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from aunet.studies.arms import MeanSd, PaperRow
 
@@ -62,23 +61,6 @@ TABLE_7: Mapping[str, PaperRow] = {
     "RGB input (pad & resize 256x256)": _row((78.9, 0.2), (83.3, 0.2), (30.4, 1.1), (2.20, 0.01)),
 }
 
-
-@dataclass(frozen=True, slots=True)
-class PaperSize:
-    """A column of table 6."""
-
-    layers: int
-    parameters_millions: float
-    frames_per_second: int
-    """On a GeForce GTX 1080 Ti, 256 x 256 pixels."""
-
-
-TABLE_6: Mapping[str, PaperSize] = {
-    "UNet": PaperSize(23, 34.5, 59),
-    "FusionNet": PaperSize(50, 78.5, 36),
-    "FCDenseNet103": PaperSize(103, 13.9, 27),
-    "AUNet": PaperSize(44, 75.5, 32),
-}
 
 FIRST_PLACES: Mapping[str, int] = {"UNet": 3, "FusionNet": 15, "FCDenseNet103": 10, "AUNet": 56}
 """Section 4.1.3: in how many of the 84 cases of tables S3-S6 each network is first."""
