@@ -12,6 +12,7 @@ from aunet.errors import DatasetError
         (DatasetError("no cases.csv"), "aunet: no cases.csv\n"),
         (OSError(errno.ENOSPC, "No space left on device", "out/a.png"), "No space left on device: 'out/a.png'\n"),
         (ModuleNotFoundError("no torch", name="torch.nn"), "needs torch.nn, which is not installed; pip install"),
+        (ModuleNotFoundError("no ray", name="ray"), "needs ray, which is not installed; pip install 'aunet[cluster]'"),
     ],
 )
 def test_an_error_that_users_can_mend_is_one_message_and_status_2(

@@ -33,7 +33,7 @@ def test_what_an_arm_starts_from_comes_before_it() -> None:
     assert order == [("first", None), ("tuned", Fold(1, 2)), ("first", None), ("tuned", Fold(2, 2))]
 
 
-def test_changes_for_all_hold_after_an_entrys_own_and_for_what_it_starts_from() -> None:
+def test_changes_for_all_hold_after_the_own_ones_and_for_what_it_starts_from() -> None:
     (arm, _) = arms_of(TUNED, seeds=1, changes=["network.name=aunet", "network.width=8"])
 
     assert arm.init is not None

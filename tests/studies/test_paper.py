@@ -42,7 +42,7 @@ def test_every_published_row_and_the_reference_are_entries_of_the_study(name: st
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
-def test_every_entrys_recipe_builds_a_network(name: str) -> None:
+def test_the_recipe_of_every_entry_builds_a_network(name: str) -> None:
     for entry in STUDIES[name].entries:
         recipe = load_recipe(Path(entry.recipe), [*entry.changes, "network.width=16"])
 

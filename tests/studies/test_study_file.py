@@ -43,8 +43,8 @@ def test_a_file_gives_its_arms_in_order(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_answered_with_those_there_are() -> None:
-    with pytest.raises(RecipeError, match=r"tabel1: no such study; .* one of table1, table2, .* figure6-7"):
-        find_study("tabel1")
+    with pytest.raises(RecipeError, match=r"table9: no such study; .* one of table1, table2, .* figure6-7"):
+        find_study("table9")
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,16 @@ from aunet.studies.study import Findings, Picture
 PAGE = "index.html"
 _TEMPLATE = Template((Path(__file__).parent / "study_page.html").read_text(encoding="utf-8"))
 _DPI = 150
-_CBIS_DDSM_SPLIT = (
-    "the paper's choice of 858 CBIS-DDSM images and its split into 690 and 168 are not published; here it is the data "
-    "set's own."
-)
-_INBREAST_SPLIT = (
-    "the paper's five folds of INbreast are not published, nor whether a patient's images stay in one fold; here they "
-    "do, in folds of our own."
-)
+_SPLITS = {
+    "cbis-ddsm": (
+        "the paper's choice of 858 CBIS-DDSM images and its split into 690 and 168 are not published, here it is the "
+        "data set's own"
+    ),
+    "inbreast": (
+        "the paper's five folds of INbreast are not published, nor whether a patient's images stay in one fold, here "
+        "they do, in folds of our own"
+    ),
+}
 _HOW_MADE = (
     "Ours: mean ± standard deviation over the runs (seeds, and folds where there are any). Images counts those with a "
     "mass; a missed one has DSC 0, as every run counted it. Intervals: 95 %, of the mean over the images, by bootstrap "
@@ -94,11 +96,10 @@ def notes_of(findings: Findings) -> tuple[str, ...]:
 
 def _comparability(study: Study) -> str:
     """Why ours and the paper's numbers can't be compared one by one."""
-    splits = {"cbis-ddsm": _CBIS_DDSM_SPLIT, "inbreast": _INBREAST_SPLIT}
-    reasons = [splits[name] for name in study.data if name in splits]
+    splits = "; ".join(_SPLITS[name] for name in study.data if name in _SPLITS)
     return (
-        f"Ours can't be compared with the paper's number by number. Split: {' '.join(reasons)} Resolution: every score "
-        f"is measured on the grid of the network's input, which is what the paper's seem to be. HAU: {HAU_NOTE}"
+        f"Ours can't be compared with the paper's number by number. Split: {splits}. Resolution: every score is "
+        f"measured on the grid of the network's input, which is what the paper's seem to be. {HAU_NOTE}"
     )
 
 
@@ -143,7 +144,8 @@ def _facts(findings: Findings) -> Iterator[str]:
     if findings.arms:
         yield f"Seeds: {order.seeds}, counted from 0"
         yield f"Arms: {order.arms}"
-    yield f"Recipes: {', '.join(dict.fromkeys(entry.recipe for entry in findings.study.entries))}"
+    for entry in findings.study.entries:
+        yield f"{entry.name}: recipe {', '.join((entry.recipe, *entry.changes))}"
     yield f"Changed in every arm: {', '.join(order.changes) or 'nothing'}"
 
 

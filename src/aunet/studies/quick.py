@@ -18,7 +18,7 @@ NOTE = (
     "every step runs, and says nothing of the networks."
 )
 _FOLDS = 2
-_LEAST_WIDTH = 2
+_WIDTH = 2
 _SHRINKAGE = 4
 _PATIENTS = {"inbreast": 6}
 _MOST_PATIENTS = 10
@@ -67,11 +67,9 @@ def draw_phantoms(
 
 def _shrunk_entry(entry: Entry) -> Entry:
     recipe = load_recipe(Path(entry.recipe), entry.changes)
-    # The channel attention of the first level squeezes twice the width: r leaves a channel from r / 2 on.
-    width = max(_LEAST_WIDTH, -(-recipe.network.reduction // 2) if recipe.network.name == "aunet" else 0)
     changes = (
         *entry.changes,
-        f"network.width={width}",
+        f"network.width={_WIDTH}",
         f"preprocessing.rows={recipe.preprocessing.rows // _SHRINKAGE}",
         f"preprocessing.columns={recipe.preprocessing.columns // _SHRINKAGE}",
         "training.epochs=1",
