@@ -74,7 +74,7 @@ def run(
         changes=tuple(overrides or ()),
         quick=quick,
     )
-    with terminal_progress("Arms") as on_progress:
+    with terminal_progress("Study") as on_progress:
         findings = run_study(found, order, _workers(engine), on_progress=on_progress)
     page = write_findings(findings)
     if as_json:

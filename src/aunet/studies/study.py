@@ -96,7 +96,7 @@ def run_study(study: Study, order: Order, workers: Workers, *, on_progress: OnPr
         study: What to do.
         order: On what, and where to.
         workers: What computes the arms.
-        on_progress: Called with the number of arms done and their total.
+        on_progress: Called with the number of arms done (of images, where only those are read) and their total.
 
     Returns:
         The findings, nothing of them written yet. A data set or recipe that can't be used is an AunetError.
@@ -113,7 +113,7 @@ def run_study(study: Study, order: Order, workers: Workers, *, on_progress: OnPr
     sources = open_sources(study.data, specs, cache=order.cache)
     described = {name: _describe(source) for name, source in sources.items()}
     if study.kind == "distributions":
-        return _distributions(study, order, sources, described)
+        return _distributions(study, order, sources, described, on_progress)
     bootstrap = small.BOOTSTRAP if order.quick else DEFAULT_BOOTSTRAP
     arms = {entry.name: arms_of(entry, seeds=order.seeds, changes=order.changes) for entry in study.entries}
     every = [arm for some in arms.values() for arm in some]
@@ -190,8 +190,17 @@ def _pictures(study: Study, runs: Sequence[EntryRuns], finished: Mapping[str, Se
     return tuple(pictures)
 
 
-def _distributions(study: Study, order: Order, sources: Mapping[str, Source], described: Mapping[str, str]) -> Findings:
-    found = [distribution_of(entry.name, inspect_pixels(sources[entry.data].dataset)) for entry in study.entries]
+def _distributions(
+    study: Study,
+    order: Order,
+    sources: Mapping[str, Source],
+    described: Mapping[str, str],
+    on_progress: OnProgress | None,
+) -> Findings:
+    found = [
+        distribution_of(entry.name, inspect_pixels(sources[entry.data].dataset, on_progress=on_progress))
+        for entry in study.entries
+    ]
     table = distribution_table(found)
     about = "Area of the masses as a share of the image, and the images by property; hatches tell the bars apart."
     picture = Picture(study.name, about, distribution_figure(found))
