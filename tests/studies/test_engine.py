@@ -20,7 +20,7 @@ MakeEntry = Callable[..., Entry]
 
 
 def jobs_of(phantoms: Path, root: Path, entries: Sequence[Entry], *, seeds: int = 1) -> tuple[Job, ...]:
-    sources = open_sources(("data",), (f"folder:{phantoms}",), cache=root / "cache")
+    sources = open_sources(("data",), (f"folder:{phantoms}",))
     arms = [arm for entry in entries for arm in arms_of(entry, seeds=seeds)]
     return make_jobs(arms, sources, folder=root / "arms", cache=root / "cache", bootstrap=Bootstrap(resamples=50))
 

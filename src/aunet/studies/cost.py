@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from aunet.training.hardware import choose_hardware, torch_settings
-from aunet.training.losses import segmentation_loss
 from aunet.training.recipe import Recipe
 from aunet.training.recipe_sections import FineTuningSection
 from aunet.training.task import build_task
@@ -38,7 +37,8 @@ def timing_key(recipe: Recipe) -> str:
     """
     # Any: values of the recipe.
     parts: dict[str, Any] = recipe.model_dump(include={"network", "hardware"}, mode="json")
-    settings = (recipe.preprocessing.rows, recipe.preprocessing.columns, recipe.training.batch_size)
+    training = recipe.training
+    settings = (recipe.preprocessing.rows, recipe.preprocessing.columns, training.batch_size, training.deep_supervision)
     return json.dumps([parts, *settings], sort_keys=True)
 
 
@@ -64,7 +64,7 @@ def seconds_per_step(recipe: Recipe) -> float:
         cudnn_benchmark=recipe.hardware.cudnn_benchmark,
         tf32=recipe.hardware.tf32,
         threads=recipe.hardware.threads,
-        keep_memory=False,
+        keep_memory=recipe.hardware.keep_memory,
     ):
         task = build_task(without_start, hardware, n_validation=0).to(device).train()
         optimizer = task.configure_optimizers()
@@ -73,8 +73,7 @@ def seconds_per_step(recipe: Recipe) -> float:
         for _ in range(_STEPS):
             start = time.perf_counter()
             with torch.autocast(device.type, dtype=half) if half else nullcontext():
-                logits = task(images)
-            loss = segmentation_loss(logits, masks, alpha=recipe.training.alpha).total
+                loss = task.loss_of(task(images), masks).total
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # has no annotations
             optimizer.step()

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.identity import identity_of
+from aunet.datasets.inspection import inspect_pixels
 from aunet.datasets.opening import open_dataset
 from aunet.datasets.split_file import folds, with_splits
-from aunet.errors import AunetError, DatasetError
-from aunet.preprocessing.cache import PreparedCache
-from aunet.preprocessing.pipeline import Preprocessing
+from aunet.errors import DatasetError
 from aunet.studies.arms import Fold
 
 FOLD_SEED = 0
@@ -21,7 +20,6 @@ class Source:
     """A data set, and its folds as soon as somebody has asked for them."""
 
     dataset: DataSet
-    cache: Path
     _by_fold: dict[Fold, DataSet] = field(default_factory=dict)
     _identities: dict[Fold | None, str] = field(default_factory=dict)
 
@@ -32,15 +30,17 @@ class Source:
             fold: Which fold holds; None for the data set's own split.
 
         Returns:
-            The data set with the fold's test side, all else to train on. Folds are by patient and stratified by the
-            share that the masses take of the prepared whole image; they depend on the images alone.
+            The data set with the fold's test side, all else to train on. The folds are those that `aunet inspect
+            --folds` writes: by patient, stratified by the share that the masses take of their image.
         """
         if fold is None:
             return self.dataset
         if fold not in self._by_fold:
-            made = folds(self.dataset.samples, self._mass_shares(), number=fold.of, seed=FOLD_SEED)
+            inspected = inspect_pixels(self.dataset)
+            shares = {one.case: one.area_share for one in inspected.images}
+            made = folds(inspected.dataset.samples, shares, number=fold.of, seed=FOLD_SEED)
             for number, splits in enumerate(made, start=1):
-                self._by_fold[Fold(number, fold.of)] = with_splits(self.dataset, splits)
+                self._by_fold[Fold(number, fold.of)] = with_splits(inspected.dataset, splits)
         return self._by_fold[fold]
 
     def identity(self, fold: Fold | None) -> str:
@@ -60,18 +60,8 @@ class Source:
             )
         return self._identities[fold]
 
-    def _mass_shares(self) -> dict[str, float]:
-        cache = PreparedCache(self.cache, Preprocessing(remove_artefacts=False, face_left=False))
-        shares = {}
-        for sample in self.dataset.samples:
-            try:
-                shares[sample.case] = float(cache.load(sample).mask.mean())
-            except (AunetError, OSError, ValueError):
-                continue  # the arms name it with its reason
-        return shares
 
-
-def open_sources(names: Sequence[str], specs: Sequence[str], *, cache: Path) -> Mapping[str, Source]:
+def open_sources(names: Sequence[str], specs: Sequence[str]) -> Mapping[str, Source]:
     """The data sets that a study needs.
 
     A data set whose kind is the name of one that is needed (`inbreast:PATH`) is taken for it; all others are taken in
@@ -80,7 +70,6 @@ def open_sources(names: Sequence[str], specs: Sequence[str], *, cache: Path) -> 
     Args:
         names: What the study calls its data sets, in the order in which it needs them.
         specs: What the user typed, see `open_dataset`.
-        cache: Folder of prepared images.
 
     Returns:
         The data sets by name.
@@ -99,7 +88,7 @@ def open_sources(names: Sequence[str], specs: Sequence[str], *, cache: Path) -> 
             chosen[name] = fitting[0]
             rest.remove(fitting[0])
     chosen |= {name: rest.pop(0) for name in names if name not in chosen}
-    return {name: Source(open_dataset(_absolute(spec)), cache) for name, spec in chosen.items()}
+    return {name: Source(open_dataset(_absolute(spec))) for name, spec in chosen.items()}
 
 
 def _absolute(spec: str) -> str:

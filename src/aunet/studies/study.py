@@ -110,7 +110,7 @@ def run_study(study: Study, order: Order, workers: Workers, *, on_progress: OnPr
     specs = order.data
     if order.quick and not specs:
         specs = small.draw_phantoms(study.data, order.arms.parent / "phantoms")
-    sources = open_sources(study.data, specs, cache=order.cache)
+    sources = open_sources(study.data, specs)
     described = {name: _describe(source) for name, source in sources.items()}
     if study.kind == "distributions":
         return _distributions(study, order, sources, described, on_progress)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
@@ -14,7 +14,7 @@ from aunet.metrics.scores import outcome_of
 from aunet.training.data import Batch
 from aunet.training.deep_supervision import DeepSupervision, LossFunction
 from aunet.training.fine_tuning import find_head, freeze
-from aunet.training.losses import MASS, segmentation_loss
+from aunet.training.losses import MASS, Loss, segmentation_loss
 
 # Columns of the table of validation scores, one row an image.
 _IMAGES, _LOSS, _WITH_MASS, _DSC, _SENSITIVITY, _PRECISION, _MISSED, _FALSE_POSITIVE = range(8)
@@ -106,11 +106,24 @@ class SegmentationTask(LightningModule):
         logits: Tensor = self.network(images.to(memory_format=self._memory_format))
         return logits
 
+    def loss_of(self, logits: Float[Tensor, "b 2 h w"], masks: Bool[Tensor, "b h w"]) -> Loss:
+        """The loss of the latest batch that went through the network, that of the decoder's levels included.
+
+        Args:
+            logits: What the network gave.
+            masks: The reference.
+
+        Returns:
+            The loss and its parts.
+        """
+        loss = self._loss(logits, masks)
+        if self.deep_supervision is None:
+            return loss
+        return loss._replace(total=loss.total + self.deep_supervision(masks))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002  (Lightning's signature)
         """The loss of one batch."""
-        loss = self._loss(self(batch.images), batch.masks)
-        if self.deep_supervision is not None:
-            loss = loss._replace(total=loss.total + self.deep_supervision(batch.masks))
+        loss = self.loss_of(self(batch.images), batch.masks)
         size = len(batch.images)
         for name, value in zip(("loss", "dice_loss", "cross_entropy"), loss, strict=True):
             self.log(f"train_{name}", value, on_step=False, on_epoch=True, batch_size=size, sync_dist=self._is_spread)
