@@ -21,7 +21,7 @@ from aunet.io.files import read_sample
 from aunet.metrics.overlap import dice
 from aunet.phantom.cbis_ddsm_layout import TRAPS as CBIS_DDSM_TRAPS
 from aunet.phantom.cbis_ddsm_layout import write_cbis_ddsm
-from aunet.phantom.cbis_ddsm_names import Naming, naming_of
+from aunet.phantom.cbis_ddsm_names import Naming
 from aunet.phantom.inbreast_layout import TRAPS as INBREAST_TRAPS
 from aunet.phantom.inbreast_layout import outlines_of, write_inbreast
 from aunet.phantom.layouts import PlannedImage, draw, plan
@@ -286,11 +286,6 @@ def test_another_layout_in_the_same_folder_is_refused(tmp_path: Path) -> None:
         write_inbreast(tmp_path, patients=1, seed=1, rows=64)
     with pytest.raises(DatasetError, match="name another folder"):
         write_cbis_ddsm(tmp_path, patients=1, seed=1, rows=64, naming="nbia")
-
-
-def test_an_unknown_naming_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match='unknown naming "dream"; expected one of uid, nbia, nbia-old, jpeg'):
-        naming_of("dream")
 
 
 def test_an_outline_runs_between_the_pixels() -> None:

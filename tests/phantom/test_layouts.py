@@ -9,7 +9,7 @@ from PIL import Image
 
 from aunet.errors import DatasetError, WriteError
 from aunet.io.dicom import read_dicom
-from aunet.phantom.layouts import COLUMNS, check_layout, plan, write_folder
+from aunet.phantom.layouts import COLUMNS, plan, write_folder
 
 ROWS = 64
 
@@ -184,11 +184,6 @@ def test_the_settings_stand_in_the_folder(tmp_path: Path) -> None:
     settings = json.loads((folder / "phantom.json").read_text(encoding="utf-8"))
 
     assert (settings["seed"], settings["rows"]) == (2, ROWS)
-
-
-def test_an_unknown_layout_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match='unknown layout "dream"; the known layouts are: folder, cbis'):
-        check_layout("dream")
 
 
 @pytest.mark.parametrize(

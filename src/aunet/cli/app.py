@@ -33,7 +33,6 @@ EXTRAS = {
     "cluster": frozenset({"ray"}),
 }
 
-SOME_FAILED = 1
 WRONG_USAGE = 2
 
 

@@ -8,12 +8,12 @@ import typer
 
 from aunet.cli.progress import progress_bar
 from aunet.phantom.cbis_ddsm_layout import write_cbis_ddsm
-from aunet.phantom.cbis_ddsm_names import naming_of
+from aunet.phantom.cbis_ddsm_names import Naming
 from aunet.phantom.inbreast_layout import write_inbreast
-from aunet.phantom.layouts import acquisition_named, check_layout, write_folder
+from aunet.phantom.layouts import DataSetAcquisition, Layout, write_folder
 
-# What an option of this verb means to each layout.
-_OPTIONS = {
+# The options that each layout has of its own.
+_OPTIONS: dict[Layout, set[str]] = {
     "folder": {"--acquisition", "--normal-fraction"},
     "cbis-ddsm": {"--naming", "--traps"},
     "inbreast": {"--normal-fraction", "--traps"},
@@ -22,18 +22,18 @@ _OPTIONS = {
 
 def run(
     out: Annotated[Path, typer.Argument(help="Folder to write into; the same command goes on where it was cut off.")],
-    layout: Annotated[str, typer.Option(help="How the files are laid out: folder, cbis-ddsm or inbreast.")] = "folder",
+    layout: Annotated[Layout, typer.Option(help="How the files are laid out.")] = "folder",
     patients: Annotated[int, typer.Option(help="Number of patients; most have two images.")] = 10,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
     rows: Annotated[int, typer.Option(help="Height of the images in pixels.")] = 1024,
     acquisition: Annotated[
-        str | None,
+        DataSetAcquisition | None,
         typer.Option(
             help="Of the layout folder: film (16 bit, borders and letters), detector (12 bit) or mixed (the default)."
         ),
     ] = None,
     naming: Annotated[
-        str | None,
+        Naming | None,
         typer.Option(
             help="Folders of the layout cbis-ddsm: uid as in its tables (the default), nbia or nbia-old, or jpeg."
         ),
@@ -55,7 +55,6 @@ def run(
     Raises:
         BadParameter: An option is given that the layout does not have.
     """
-    check_layout(layout)
     given = {
         "--acquisition": acquisition is not None,
         "--naming": naming is not None,
@@ -76,9 +75,14 @@ def run(
             on_progress(done, total)
 
         if layout == "cbis-ddsm":
-            named = naming_of(naming or "uid")
             write_cbis_ddsm(
-                out, patients=patients, seed=seed, rows=rows, naming=named, traps=trap_names, on_progress=count
+                out,
+                patients=patients,
+                seed=seed,
+                rows=rows,
+                naming=naming or "uid",
+                traps=trap_names,
+                on_progress=count,
             )
         elif layout == "inbreast":
             write_inbreast(
@@ -96,7 +100,7 @@ def run(
                 patients=patients,
                 seed=seed,
                 rows=rows,
-                acquisition=acquisition_named(acquisition or "mixed"),
+                acquisition=acquisition or "mixed",
                 normal_fraction=normal_fraction,
                 on_progress=count,
             )

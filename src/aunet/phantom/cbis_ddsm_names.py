@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from aunet.phantom.layouts import SIDES, PlannedImage, unique_id
 from aunet.sample import Split
@@ -21,20 +21,6 @@ _SERIES: dict[Role, str] = {
 }
 # A mask shares its folder with its crop in the tables and in most downloads.
 _NUMBERS: dict[Role, int] = {"image": 0, "mask": 1, "crop": 0}
-
-
-def naming_of(word: str) -> Naming:
-    """The naming of this name.
-
-    Raises:
-        ValueError: There is none; the message names those there are.
-    """
-    for known in get_args(Naming):
-        if word == known:
-            naming: Naming = known
-            return naming
-    msg = f'unknown naming "{word}"; expected one of {", ".join(get_args(Naming))}'
-    raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)

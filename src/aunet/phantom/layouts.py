@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from aunet.phantom.mammogram import Case, Phantom, check_rows, draw_case, view_o
 from aunet.sample import Laterality, Split, View
 
 DataSetAcquisition = Literal["film", "detector", "mixed"]
-LAYOUTS = ("folder", "cbis-ddsm", "inbreast")
+Layout = Literal["folder", "cbis-ddsm", "inbreast"]
 TABLE_NAME = "cases.csv"
 SETTINGS_NAME = "phantom.json"
 # Phantoms of another number are other images: raise it whenever the same seed gives other pixels.
@@ -40,31 +40,6 @@ SIDES: dict[Laterality, str] = {"L": "LEFT", "R": "RIGHT"}
 
 Settings = Mapping[str, int | float | str]
 OnProgress = Callable[[int, int], None]
-
-
-def acquisition_named(word: str) -> DataSetAcquisition:
-    """The acquisition of this name.
-
-    Raises:
-        ValueError: There is none; the message names those there are.
-    """
-    for known in get_args(DataSetAcquisition):
-        if word == known:
-            acquisition: DataSetAcquisition = known
-            return acquisition
-    msg = f'unknown acquisition "{word}"; expected one of {", ".join(get_args(DataSetAcquisition))}'
-    raise ValueError(msg)
-
-
-def check_layout(word: str) -> None:
-    """Refuse a layout that there isn't.
-
-    Raises:
-        ValueError: The layout is unknown; the message names the known ones.
-    """
-    if word not in LAYOUTS:
-        msg = f'unknown layout "{word}"; the known layouts are: {", ".join(LAYOUTS)}'
-        raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)
