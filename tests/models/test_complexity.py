@@ -31,7 +31,7 @@ SIZES = {
     "aunet-r8": (44, 75_669_362),
     "aunet-r32": (44, 75_408_062),
     "asppfcdensenet": (148, 13_916_258),
-    "attention-dense-unet": (146, 26_814_446),
+    "attention-dense-unet": (146, 26_816_494),
 }
 
 
