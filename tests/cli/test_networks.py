@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+import typer
 
 from aunet.cli.app import app
 from aunet.cli.networks import _devices
@@ -73,8 +74,11 @@ def test_auto_measures_on_the_cpu_and_on_a_gpu_where_there_is_one() -> None:
 
 
 def test_a_size_that_can_not_be_halved_five_times_is_refused() -> None:
-    with pytest.raises(ValueError, match="multiples of 32: set the preprocessing's rows to 96 or 128"):
+    with pytest.raises(typer.BadParameter) as caught:
         networks("--size", "112", "--no-timing")
+
+    message = caught.value.format_message()
+    assert message == "Invalid value for '--size': 112 is no multiple of 32, which some networks need; give 96 or 128"
 
 
 @pytest.mark.parametrize("command", [["networks"], ["export", "tiny.safetensors", "tiny.onnx"]])

@@ -15,13 +15,12 @@ def test_the_encoder_is_densenet_121_without_its_classifier() -> None:
     with torch.device("meta"):
         network = AttentionDenseUNet()
 
-    encoder = nn.ModuleList([network.stem, network.dense, network.shrink, network.bottom])
+    encoder = nn.ModuleList([network.stem, network.dense, network.shrink, network.bottom, network.normalise])
 
     assert sum(isinstance(layer, nn.Conv2d) for layer in encoder.modules()) == 121 - 1
-    weights = sum(layer.weight.numel() for layer in encoder.modules() if isinstance(layer, nn.Conv2d))
-    # DenseNet-121 has 7,978,856 parameters: 1,025,000 in its classifier, 83,648 in batch normalisation. The last one
-    # of those, of 2 x 1024, stands before the classifier and not here.
-    assert weights == 7_978_856 - 1_025_000 - 83_648
+    biases = sum(layer.out_channels for layer in encoder.modules() if isinstance(layer, nn.Conv2d))
+    # DenseNet-121 has 7,978,856 parameters, 1,025,000 of them in its classifier, and no biases of convolutions.
+    assert sum(weight.numel() for weight in encoder.parameters()) - biases == 7_978_856 - 1_025_000
 
 
 def test_a_gate_weighs_each_pixel_of_the_skip_features_alike_in_all_channels() -> None:

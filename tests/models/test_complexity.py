@@ -30,8 +30,8 @@ SIZES = {
     "aunet-r4": (44, 76_017_762),
     "aunet-r8": (44, 75_669_362),
     "aunet-r32": (44, 75_408_062),
-    "asppfcdensenet": (107, 21_149_666),
-    "attention-dense-unet": (146, 26_814_446),
+    "asppfcdensenet": (148, 13_916_258),
+    "attention-dense-unet": (146, 26_816_494),
 }
 
 

@@ -17,14 +17,3 @@ def test_each_layer_sees_the_input_and_all_new_features_before_it() -> None:
     second = block.layers[1](torch.cat([features, first], dim=1))
     third = block.layers[2](torch.cat([features, first, second], dim=1))
     torch.testing.assert_close(result, torch.cat([features, first, second, third], dim=1))
-
-
-def test_a_dilated_convolution_keeps_the_size_and_sees_pixels_at_its_rate() -> None:
-    convolution = activated_convolution(1, 1, kernel_size=3, dilation=3).eval()
-    image = torch.ones(1, 1, 9, 9, requires_grad=True)
-
-    torch.autograd.backward(convolution(image)[0, 0, 4, 4])
-
-    assert image.grad is not None
-    seen = [(row, column) for row, column in image.grad[0, 0].nonzero().tolist()]
-    assert seen == [(row, column) for row in (1, 4, 7) for column in (1, 4, 7)]

@@ -248,6 +248,17 @@ def test_a_file_that_holds_no_weights_is_refused_by_name(name: str, tmp_path: Pa
         load_pretrained(build_network(settings), settings)
 
 
+def test_without_internet_the_weights_that_timm_would_fetch_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))  # weights fetched once would be found
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    settings = settings_of("resnet10t", pretrained=True)
+
+    with pytest.raises(CheckpointError, match=r"can't fetch the weights of 'resnet10t' .*; without internet, give the"):
+        load_pretrained(build_network(settings), settings)
+
+
 def test_the_statistics_are_those_that_timm_states() -> None:
     assert statistics_of("resnet34").mean == (0.485, 0.456, 0.406)
     assert statistics_of("tf_efficientnet_lite0").std == (0.5, 0.5, 0.5)

@@ -52,31 +52,56 @@ def test_a_dropout_that_is_no_share_is_refused(dropout: float) -> None:
         FCDenseNet(width=4, dropout=dropout)
 
 
-def test_the_pyramid_sees_pixels_at_each_of_its_rates() -> None:
-    pyramid = AtrousPyramid(8).eval()
-    image = torch.ones(1, 8, 9, 9, requires_grad=True)
+def test_the_pyramid_sees_pixels_at_each_of_its_rates_with_an_even_share_of_the_channels() -> None:
+    pyramid = AtrousPyramid(3, 8)
+    seen = []
 
-    torch.autograd.backward(pyramid(image)[0, :, 4, 4].sum())
+    for channel in range(8):
+        image = torch.ones(1, 3, 9, 9, requires_grad=True)
+        torch.autograd.backward(pyramid(image)[0, channel, 4, 4])
+        assert image.grad is not None
+        seen.append(image.grad.abs().sum(dim=(0, 1))[4].nonzero().flatten().tolist())
 
-    assert image.grad is not None
-    seen = image.grad.abs().sum(dim=(0, 1))[4].nonzero().flatten().tolist()
-    assert seen == [0, 1, 2, 3, 4, 5, 6, 7, 8]
-
-
-@pytest.mark.parametrize("channels", [4, 7, 8])
-def test_the_pyramid_costs_one_ordinary_convolution(channels: int) -> None:
-    pyramid = AtrousPyramid(channels)
-
-    convolutions = [layer for layer in pyramid.modules() if isinstance(layer, nn.Conv2d)]
-
-    assert sum(layer.weight.numel() for layer in convolutions) == nn.Conv2d(channels, channels, 3).weight.numel()
+    assert seen == [[3, 4, 5], [3, 4, 5], [2, 4, 6], [2, 4, 6], [1, 4, 7], [1, 4, 7], [0, 4, 8], [0, 4, 8]]
 
 
-def test_the_pyramid_stands_at_the_bottom_of_aspp_fc_densenet() -> None:
-    network = ASPPFCDenseNet(width=4, in_channels=1, generator=torch.Generator().manual_seed(1))
-    sizes = []
-    network.context.register_forward_hook(lambda _, inputs, output: sizes.append((inputs[0].shape, output.shape)))
+@pytest.mark.parametrize(("channels", "shares"), [(1, [1]), (4, [1, 1, 1, 1]), (7, [2, 2, 2, 1])])
+def test_channels_that_can_not_be_shared_evenly_go_to_the_lower_rates(channels: int, shares: list[int]) -> None:
+    pyramid = AtrousPyramid(2, channels)
 
-    network(torch.zeros(2, 1, 64, 96))
+    assert [branch(torch.zeros(1, 2, 4, 4)).shape[1] for branch in pyramid.branches] == shares
 
-    assert [(tuple(given), tuple(found)) for given, found in sizes] == [((2, 56, 2, 3), (2, 56, 2, 3))]
+
+@pytest.mark.parametrize("width", [4, 20, 64])
+def test_atrous_convolutions_add_no_parameters(width: int) -> None:
+    with torch.device("meta"):
+        networks = FCDenseNet(width=width), ASPPFCDenseNet(width=width)
+
+    plain, atrous = (sum(weight.numel() for weight in network.parameters()) for network in networks)
+
+    assert atrous == plain
+
+
+def test_the_atrous_convolutions_are_those_of_the_bottom_and_no_others() -> None:
+    with torch.device("meta"):
+        network = ASPPFCDenseNet(width=64)
+
+    atrous = {
+        (name.split(".")[0], layer.dilation[0], layer.out_channels)
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Conv2d) and layer.dilation != (1, 1)
+    }
+
+    assert atrous == {("bottom", 2, 4), ("bottom", 3, 4), ("bottom", 4, 4)}
+
+
+def test_every_rate_of_the_bottom_gets_a_gradient() -> None:
+    network = ASPPFCDenseNet(width=16, in_channels=1, dropout=0.0, generator=torch.Generator().manual_seed(1))
+
+    torch.autograd.backward(
+        network(torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(2))).square().mean()
+    )
+
+    weights = [weight for name, weight in network.bottom.named_parameters() if name.endswith("weight")]
+    assert len(weights) == 15 * (1 + 4)
+    assert all(weight.grad is not None and weight.grad.any() for weight in weights)

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -137,6 +138,24 @@ def test_a_name_of_something_else_is_refused(name: str, message: str) -> None:
         build(replace(MONAI, name=name))
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1 / 0", "fails (ZeroDivisionError: division by zero)"),
+        ("raise SystemExit(3)", "fails (SystemExit: 3)"),
+        ("class Net(", "fails (SyntaxError: "),
+        ("import no_such_package", "can't be imported (No module named 'no_such_package')"),
+    ],
+)
+def test_a_module_that_fails_on_import_is_named_with_its_error(
+    module: str, content: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"{module}.py").write_text(content)
+
+    with pytest.raises(ValueError, match=f"network '{module}:Net': .*{module} {re.escape(message)}"):
+        build(NetworkSettings(name=f"{module}:Net"))
+
+
 @pytest.mark.parametrize("name", ["function", "NoNetwork", "instance"])
 def test_nothing_but_a_network_s_class_is_called(module: str, name: str) -> None:
     with pytest.raises(ValueError, match=r"expected a class that is a torch\.nn\.Module"):
@@ -192,7 +211,6 @@ def test_a_network_that_does_not_map_images_to_logits_is_refused(
 
 @pytest.mark.encoders
 def test_a_network_of_segmentation_models_pytorch_serves_as_ours_do(plain_card: ModelCard, tmp_path: Path) -> None:
-    pytest.importorskip("segmentation_models_pytorch", reason="the encoders environment is not this one")
     arguments = {"encoder_name": "resnet18", "encoder_weights": "None", "in_channels": 1, "classes": 2}
     settings = NetworkSettings(name="segmentation_models_pytorch:Unet", in_channels=1, arguments=arguments)
     card = replace(plain_card, network=settings, preprocessing='{"rows": 32, "columns": 64}')

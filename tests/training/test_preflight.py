@@ -7,13 +7,30 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from aunet.errors import TrainingError
 from aunet.models.card import NetworkSettings
 from aunet.models.factory import build_network
 from aunet.training import preflight as module
 from aunet.training.losses import segmentation_loss
-from aunet.training.preflight import Need, Preflight, preflight
+from aunet.training.preflight import Need, Preflight, check_smallest_batch, preflight
 
 SMALL = NetworkSettings(width=8, in_channels=1, reduction=4)
+ONE_PIXEL_DEEP = {
+    "aunet": SMALL,
+    "monai.networks.nets:UNet": NetworkSettings(
+        name="monai.networks.nets:UNet",
+        in_channels=1,
+        arguments={
+            "spatial_dims": 2,
+            "in_channels": 1,
+            "out_channels": 2,
+            "channels": [2, 2, 2, 2, 2],
+            "strides": [2, 2, 2, 2],
+            "norm": "batch",
+        },
+    ),
+}
+"""Networks whose coarsest features of 16 x 16 pixels are one."""
 
 
 def _preflight(
@@ -99,6 +116,20 @@ def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.Mon
 
     assert found.needs[0].available_bytes == 600_000
     assert not found.needs[0].suffices
+
+
+@pytest.mark.parametrize(("images", "batch_size"), [(7, 3), (5, 1), (1, 4)])
+@pytest.mark.parametrize("name", ["aunet", "monai.networks.nets:UNet"])
+def test_a_last_batch_of_one_image_as_small_as_the_stride_is_refused(name: str, images: int, batch_size: int) -> None:
+    network = ONE_PIXEL_DEEP[name]
+
+    with pytest.raises(TrainingError, match=r"leave one image .* 16 x 16 .* 1 x 1.* training\.batch_size, or a larger"):
+        check_smallest_batch(network, rows=16, columns=16, images=images, batch_size=batch_size)
+
+
+@pytest.mark.parametrize(("images", "batch_size", "rows"), [(7, 3, 32), (8, 3, 16), (6, 3, 16), (4, 8, 16)])
+def test_two_values_a_channel_are_enough(images: int, batch_size: int, rows: int) -> None:
+    check_smallest_batch(SMALL, rows=rows, columns=16, images=images, batch_size=batch_size)
 
 
 def test_a_need_reads_as_a_sentence() -> None:

@@ -56,20 +56,21 @@ TABLE_ROWS = {
         for name in ("unet", "basic-deep-unet", "basic-res-unet", "deep-basic-unet", "deep-deep-unet", "deep-res-unet")
     },
     **{f"table1_{name.replace('-', '_')}": name for name in ("res-basic-unet", "res-deep-unet", "res-res-unet")},
-    **{f"table2_r{reduction}": f"aunet-r{reduction}" for reduction in (2, 4, 8, 32)},
-    "table2_r16": "aunet",
     **{f"table3_{name}": name for name in ("unet", "fusionnet", "fcdensenet103", "aunet")},
     "s1_bilinear": "unet",
     "s1_deconvolution": "unet-deconv",
 }
 """The rows of the paper's tables 1, 2, 3 and S1, and the networks they are about."""
+NETWORK_OF_ROW = {row: NetworkSettings(name) for row, name in TABLE_ROWS.items()} | {
+    f"table2_r{reduction}": NetworkSettings("aunet", reduction=reduction) for reduction in (2, 4, 8, 16, 32)
+}
 
 
-@pytest.mark.parametrize(("row", "network"), TABLE_ROWS.items())
-def test_the_recipe_of_a_table_s_row_changes_nothing_but_the_network(row: str, network: str) -> None:
+@pytest.mark.parametrize(("row", "network"), NETWORK_OF_ROW.items())
+def test_the_recipe_of_a_table_s_row_changes_nothing_but_the_network(row: str, network: NetworkSettings) -> None:
     recipe = load_recipe(Path("paper") / row)
 
-    assert recipe.network == NetworkSection(name=network)
+    assert recipe.network.settings() == network
     assert blank_network(recipe.network.settings()).training
     paper = load_recipe(Path("paper/aunet_r16"))
     assert recipe.model_copy(update={"network": paper.network}) == paper
@@ -146,6 +147,26 @@ def test_arguments_of_the_network_survive_writing_and_reading(small: Path, tmp_p
     arguments = {"depths": [2, [3, 4]], "act": {"name": "prelu", "in.place": True, "rate": 0.1}}
     assert recipe.network.settings().arguments == arguments
     assert load_recipe(again) == recipe
+
+
+@pytest.mark.parametrize("reduction", [2, 4, 8, 32])
+@pytest.mark.parametrize("repeated", [[], ["reduction"]])
+def test_aunet_of_a_named_reduction_is_aunet_with_it(reduction: int, repeated: list[str], tmp_path: Path) -> None:
+    entries = {"name": f"aunet-r{reduction}", "width": 2} | dict.fromkeys(repeated, reduction)
+
+    recipe = parse_recipe({"network": entries}, source="here")
+
+    settings = recipe.network.settings()
+    assert settings == NetworkSettings("aunet", width=2, reduction=reduction)
+    named, general = blank_network(NetworkSettings(f"aunet-r{reduction}", width=2)), blank_network(settings)
+    assert str(named) == str(general)
+    (tmp_path / "again.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    assert load_recipe(tmp_path / "again.toml") == recipe
+
+
+def test_another_reduction_beside_one_in_the_name_is_refused(small: Path) -> None:
+    with pytest.raises(RecipeError, match=r"'aunet-r8' means a reduction of 8, .* is 16; .* set the name to 'aunet'"):
+        load_recipe(small, ["network.name=aunet-r8", "network.reduction=16"])
 
 
 def test_set_reaches_into_nested_tables(small: Path) -> None:

@@ -255,6 +255,17 @@ def test_a_network_of_another_library_that_gives_three_classes_is_refused_before
     assert not list(tmp_path.glob("run/*.safetensors"))
 
 
+def test_a_batch_of_one_image_that_is_too_small_is_refused_before_the_first_step(
+    dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = make_recipe(preprocessing={"rows": 16, "columns": 16}, training={"batch_size": 3})
+
+    with pytest.raises(TrainingError, match="7 images in batches of 3 leave one image in the last batch"):
+        train(recipe, dataset, tmp_path / "run")
+
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
 def test_weights_of_another_network_are_refused_by_what_differs(
     dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:

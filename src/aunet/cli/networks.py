@@ -14,10 +14,28 @@ from aunet.models.complexity import TABLE_6, Complexity, Speed, complexity, meas
 from aunet.models.device import find_device
 from aunet.models.factory import NETWORK_NAMES
 
+_STRIDE = 32
+"""Of the networks that halve an image most often, five times."""
+
+
+def _fitting(size: int) -> int:
+    """The size, where every network can take it.
+
+    Raises:
+        BadParameter: It is no multiple of the stride.
+    """
+    if size % _STRIDE:
+        below = size // _STRIDE * _STRIDE
+        msg = f"{size} is no multiple of {_STRIDE}, which some networks need; give {below} or {below + _STRIDE}"
+        raise typer.BadParameter(msg)
+    return size
+
 
 def run(
     width: Annotated[int, typer.Option(min=1, help="Channels of the first level; the paper's networks have 64.")] = 64,
-    size: Annotated[int, typer.Option(min=32, help="Rows and columns of the image, a multiple of 32.")] = 256,
+    size: Annotated[
+        int, typer.Option(min=_STRIDE, callback=_fitting, help="Rows and columns of the image, a multiple of 32.")
+    ] = 256,
     device: Annotated[
         str, typer.Option(help="Where to measure: cpu, cuda or cuda:N; auto for the CPU, and the GPU where one is.")
     ] = "auto",

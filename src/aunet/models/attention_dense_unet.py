@@ -27,6 +27,10 @@ class AttentionDenseUNet(nn.Module):
     basic unit at each level, and one convolution more on the way from half size to full size, where no skip features
     are. Upsampling is bilinear with a convolution, as in all networks that Sun et al. 2020 compare. A width of 64 is
     DenseNet-121 with 64 channels after its first convolution and 32 more with each layer.
+
+    Differs:
+        Convolutions of DenseNet-121 have no biases; these have, as all networks here. The skip features are those at
+        the end of the dense blocks, before the batch normalisation and ReLU of the transitions.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class AttentionDenseUNet(nn.Module):
             self.shrink.append(activated_convolution(skips[-1], channels, kernel_size=1))
         self.bottom = block(channels, layers=BLOCKS[-1])
         channels += BLOCKS[-1] * growth
+        self.normalise = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
         for skip, level in zip(skips[::-1], (8, 4, 2, 1), strict=True):
             self.grow.append(GatedUpsampling(channels, skip, level * width))
             channels = level * width
@@ -85,7 +90,7 @@ class AttentionDenseUNet(nn.Module):
         for block, transition in zip(self.dense, self.shrink, strict=True):
             skips.append(block(features))
             features = functional.avg_pool2d(transition(skips[-1]), 2)  # rows and columns / 2
-        features = self.bottom(features)  # (b, c, h / 32, w / 32)
+        features = self.normalise(self.bottom(features))  # (b, c, h / 32, w / 32)
         for upsampling in self.grow:
             features = upsampling(features, skips.pop())  # rows and columns x 2
         logits: Tensor = self.classifier(self.last(bilinear(features)))
@@ -117,7 +122,8 @@ class AttentionGate(nn.Module):
 
     Differs:
         The original works at the size of the coarse features and interpolates the weights. Here the coarse features
-        come upsampled, and the weights are those of every pixel.
+        come upsampled, and the weights are those of every pixel. Batch normalisation follows each of the gate's three
+        convolutions, where the figure has none.
     """
 
     def __init__(self, coarse_channels: int, skip_channels: int) -> None:

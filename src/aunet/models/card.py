@@ -11,6 +11,8 @@ from aunet.errors import CheckpointError
 FORMAT = 1
 AU_TIMM = "au-timm"
 """Name of the network whose encoder is one of timm's (`aunet.models.encoders`)."""
+REDUCTIONS = {f"aunet-r{reduction}": reduction for reduction in (2, 4, 8, 32)}
+"""Names of AUNet with the other reduction ratios of the paper's table 2."""
 CARD_KEY = "aunet.card"
 """Name of the card among the metadata of a checkpoint or a bundle."""
 
@@ -27,7 +29,8 @@ class NetworkSettings:
     width: int = 64
     """Channels of the first level; each of the four levels below has twice those of the level above."""
     reduction: int = 16
-    """The paper's r, for the names "aunet" and "au-timm": how far the AU block's attention squeezes its channels."""
+    """The paper's r, for the names "aunet" and "au-timm" (the likes of "aunet-r8" have their own): how far the AU
+    block's attention squeezes its channels."""
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)  # Any: what JSON and TOML can say
     """More arguments of the network's constructor, by name."""
 

@@ -68,7 +68,8 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
     card = card_of(metadata, path=path)
     try:
         weights = load(path.read_bytes())
-        # Without memory behind the weights: a card from elsewhere may ask for any size.
+        # Before the network takes memory: a card from elsewhere may ask for any size. Only networks with an encoder of
+        # timm, and those of others, take it here already.
         expected = _expected(card.network)
     except (SafetensorError, ValueError, RuntimeError, TypeError, OverflowError, KeyError, OSError) as error:
         msg = f"{path}: the checkpoint can't be used ({error}); take another copy"

@@ -32,18 +32,18 @@ class DenseBlock(nn.Module):
 
 
 def activated_convolution(
-    in_channels: int, out_channels: int, *, kernel_size: int, dilation: int = 1, dropout: float = 0.0
+    in_channels: int, out_channels: int, *, kernel_size: int, dropout: float = 0.0
 ) -> nn.Sequential:
     """Batch normalisation, ReLU, a convolution, and dropout of whole channels; rows and columns stay."""
+    layer = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+    return activated(layer, in_channels=in_channels, dropout=dropout)
+
+
+def activated(layer: nn.Module, *, in_channels: int, dropout: float = 0.0) -> nn.Sequential:
+    """Batch normalisation, ReLU, a layer on these, and dropout of whole channels."""
     return nn.Sequential(
         nn.BatchNorm2d(in_channels),
         nn.ReLU(inplace=True),
-        nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel_size,
-            padding=kernel_size // 2 * dilation,
-            dilation=dilation,
-        ),
+        layer,
         *([nn.Dropout2d(dropout)] if dropout else []),
     )

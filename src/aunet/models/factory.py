@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from aunet.models.attention_dense_unet import AttentionDenseUNet
-from aunet.models.card import AU_TIMM, NetworkSettings
+from aunet.models.card import AU_TIMM, REDUCTIONS, NetworkSettings
 from aunet.models.encoder_decoder import EncoderDecoder
 from aunet.models.encoders import AUTimm, TimmArguments
 from aunet.models.fcdensenet import ASPPFCDenseNet, FCDenseNet
@@ -43,7 +43,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "fusionnet": FusionNet,
     "fcdensenet103": FCDenseNet,
     "aunet": _aunet(reduction=16),
-    **{f"aunet-r{reduction}": _aunet(reduction=reduction) for reduction in (2, 4, 8, 32)},
+    **{name: _aunet(reduction=reduction) for name, reduction in REDUCTIONS.items()},
     "asppfcdensenet": ASPPFCDenseNet,
     "attention-dense-unet": AttentionDenseUNet,
 }

@@ -1,6 +1,5 @@
 """Fully convolutional DenseNets: FCDenseNet103, and ASPP-FC-DenseNet with atrous convolutions at its bottom."""
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -8,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aunet.models.dense import DenseBlock, activated_convolution
+from aunet.models.dense import DenseBlock, LayerFactory, activated, activated_convolution
 from aunet.models.encoder_decoder import initialise, require_counts
 from aunet.models.sizes import require_multiples
 from aunet.models.upsampling import bilinear
@@ -43,7 +42,7 @@ class FCDenseNet(nn.Module):
         classes: int = 2,
         width: int = 64,
         dropout: float = 0.2,
-        context: Callable[[int], nn.Module] | None = None,
+        bottom_layer: LayerFactory | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         """Put the network together.
@@ -53,8 +52,8 @@ class FCDenseNet(nn.Module):
             classes: Classes a pixel can have, background first.
             width: Four times the channels that each layer adds.
             dropout: How often a channel is set to zero in training; 0 for never.
-            context: Makes what the features of the bottom go through from their channels, which it keeps; None for
-                nothing.
+            bottom_layer: Makes what stands for the convolution 3 x 3 in each layer of the bottom, from its input and
+                output channels; None for that convolution.
             generator: Source of the initial weights; None takes PyTorch's own.
 
         Raises:
@@ -76,9 +75,9 @@ class FCDenseNet(nn.Module):
             channels += layers * growth
             skips.append(channels)
             self.shrink.append(activated_convolution(channels, channels, kernel_size=1, dropout=dropout))
-        self.bottom = block(channels, layers=BOTTOM)
+        at_bottom = layer if bottom_layer is None else partial(_activated_layer, bottom_layer, dropout=dropout)
+        self.bottom = block(channels, layers=BOTTOM, layer=at_bottom)
         channels += BOTTOM * growth
-        self.context = nn.Identity() if context is None else context(channels)
         below = (BOTTOM, *BLOCKS[:0:-1])
         for layers, layers_below, skip in zip(BLOCKS[::-1], below, skips[::-1], strict=True):
             self.grow.append(nn.Conv2d(channels, layers_below * growth, kernel_size=3, padding=1))
@@ -103,7 +102,7 @@ class FCDenseNet(nn.Module):
         for block, transition in zip(self.down, self.shrink, strict=True):
             skips.append(block(features))
             features = functional.max_pool2d(transition(skips[-1]), 2)  # rows and columns / 2
-        features = self.context(self.bottom(features))  # (b, c, h / 32, w / 32)
+        features = self.bottom(features)  # (b, c, h / 32, w / 32)
         for transition, block in zip(self.grow, self.up, strict=True):
             upsampled = transition(bilinear(features))  # rows and columns x 2
             features = block(torch.cat([skips.pop(), upsampled], dim=1))
@@ -112,28 +111,35 @@ class FCDenseNet(nn.Module):
 
 
 class AtrousPyramid(nn.Module):
-    """Parallel atrous convolutions 3 x 3, an even share of the channels each, concatenated (ASPP).
+    """Parallel atrous convolutions 3 x 3, an even share of the output channels each, concatenated (ASPP).
 
-    As many parameters as one ordinary convolution 3 x 3, and fields of view of several sizes.
+    As many parameters as one ordinary convolution 3 x 3, and fields of view of several sizes. Channels that can't be
+    shared evenly go to the lower rates.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
+        shares = [(out_channels + number) // len(RATES) for number in reversed(range(len(RATES)))]
         self.branches = nn.ModuleList(
-            activated_convolution(channels, (channels + number) // len(RATES), kernel_size=3, dilation=rate)
-            for number, rate in enumerate(RATES)
+            nn.Conv2d(in_channels, share, kernel_size=3, padding=rate, dilation=rate)
+            for rate, share in zip(RATES, shares, strict=True)
+            if share
         )
 
-    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def forward(self, features: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h w"]:
         """Features of the same size."""
         return torch.cat([branch(features) for branch in self.branches], dim=1)
 
 
-ASPPFCDenseNet = partial(FCDenseNet, context=AtrousPyramid)
+def _activated_layer(make: LayerFactory, in_channels: int, out_channels: int, *, dropout: float) -> nn.Sequential:
+    return activated(make(in_channels, out_channels), in_channels=in_channels, dropout=dropout)
+
+
+ASPPFCDenseNet = partial(FCDenseNet, bottom_layer=AtrousPyramid)
 """ASPP-FC-DenseNet: Hai et al. 2019, doi 10.1155/2019/8415485.
 
-A fully convolutional DenseNet with concatenated atrous convolutions of several rates, which see fields of several sizes
-and need no more parameters than one ordinary convolution. Our reading, as the abstract is all that was at hand: the
-blocks are those of FCDenseNet103, and the atrous convolutions stand at its bottom, at the rates 1, 2, 3 and 4, with a
-quarter of the channels each.
+A fully convolutional DenseNet in which features of atrous convolutions at several rates are concatenated "without
+adding additional number of parameters". Our reading, as the abstract is all that was at hand: the blocks are those of
+FCDenseNet103, and in each layer of the dense block at the bottom the convolution 3 x 3 gives way to four atrous ones,
+at the rates 1, 2, 3 and 4, with a quarter of its channels each. It has as many parameters as FCDenseNet103.
 """

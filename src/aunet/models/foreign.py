@@ -135,6 +135,12 @@ def _network_class(name: str) -> type[nn.Module]:
             f"network {name!r}: the module {module_name} can't be imported ({error}); install the package it belongs to"
         )
         raise ValueError(msg) from error
+    except (Exception, SystemExit) as error:  # code of others may raise anything
+        msg = (
+            f"network {name!r}: importing the module {module_name} fails ({type(error).__name__}: {error});"
+            " mend it, or name another network"
+        )
+        raise ValueError(msg) from error
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         what = "nothing of that name" if found is None else f"{found!r}"
         msg = f"network {name!r}: {module_name} has {what} there; expected a class that is a torch.nn.Module"

@@ -54,7 +54,7 @@ _STUDIES = (
     Study(
         "table2",
         "Table 2: reduction ratio r of the AU block",
-        tuple(Entry(f"r = {r}", () if r == 16 else (f"network.name=aunet-r{r}",)) for r in (2, 4, 8, 16, 32)),
+        tuple(Entry(f"r = {r}", () if r == 16 else (f"network.reduction={r}",)) for r in (2, 4, 8, 16, 32)),
         reference="r = 16",
         published=published.TABLE_2,
         remark=CHOSEN_ON_THE_TEST_IMAGES,

@@ -9,6 +9,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from aunet.errors import TrainingError
 from aunet.models.card import NetworkSettings
 from aunet.models.factory import blank_network
 from aunet.training.losses import segmentation_loss
@@ -18,6 +19,8 @@ _FLOAT_BYTES = 4
 _OPTIMIZER_STATES = 3
 # Python, PyTorch, Lightning and the data set's table, measured on Linux.
 _PROGRAM_BYTES = 700 * 2**20
+# How PyTorch's batch normalisation complains.
+_ONE_VALUE = "Expected more than 1 value per channel"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (looked at, never written to)
 _CGROUP_FILES = (
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
@@ -112,6 +115,36 @@ def preflight(  # noqa: PLR0913, RUF100  (plain values, not a recipe)
         free = shutil.disk_usage(_SHARED_MEMORY).free
         needs.append(Need("shared memory", 2 * workers * batch_size * image_bytes, free, "set hardware.workers to 0"))
     return Preflight(tuple(needs))
+
+
+def check_smallest_batch(network: NetworkSettings, *, rows: int, columns: int, images: int, batch_size: int) -> None:
+    """Refuse a batch of one image from which batch normalisation would get a single value a channel.
+
+    Args:
+        network: The network.
+        rows: Height of the model input.
+        columns: Width of the model input.
+        images: Images of an epoch, on each device.
+        batch_size: Images a step; the last step of an epoch has what is left.
+
+    Raises:
+        TrainingError: There is such a batch.
+        ValueError: The network can't take an image of this size at all.
+    """
+    if images % batch_size != 1 % batch_size:
+        return
+    model = blank_network(network).to("meta")
+    try:
+        model(torch.empty(1, network.in_channels, rows, columns, device="meta"))
+    except ValueError as error:
+        if _ONE_VALUE not in str(error):
+            raise
+        msg = (
+            f"{images} images in batches of {batch_size} leave one image in the last batch, and of one image of"
+            f" {rows} x {columns} pixels the network's coarsest features are 1 x 1, from which batch normalisation"
+            " can't take statistics; choose another training.batch_size, or a larger preprocessing.rows or columns"
+        )
+        raise TrainingError(msg) from error
 
 
 def _count(network: NetworkSettings, *, rows: int, columns: int) -> tuple[int, int]:

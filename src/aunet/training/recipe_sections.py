@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from aunet.models.card import NetworkSettings
+from aunet.models.card import REDUCTIONS, NetworkSettings
 from aunet.preprocessing.augment import AugmentationSettings
 from aunet.preprocessing.breast import DEFAULT_LEVEL
 from aunet.preprocessing.pipeline import Preprocessing
@@ -25,7 +25,7 @@ class NetworkSection(Section):
 
     name: str = "aunet"
     """Name of the network, as `aunet networks` lists them; or `au-timm`, AUNet's decoder on an encoder of timm; or a
-    class: `monai.networks.nets:AttentionUnet`."""
+    class: `monai.networks.nets:AttentionUnet`. `aunet-r8` and its like become `aunet` with that `reduction`."""
     in_channels: Annotated[int, Field(ge=1, le=3)] = 3
     """Channels of the model input; equal to `preprocessing.channels`."""
     classes: Literal[2] = 2
@@ -36,6 +36,20 @@ class NetworkSection(Section):
     """Reduction ratio r of the squeeze-and-excitation in the AU block of networks `aunet` and `au-timm`."""
     arguments: dict[str, JsonValue] = {}
     """More arguments of the network's constructor, by name, with nested tables and lists; the text "None" is None."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reduction_of_the_name(cls, entries: object) -> object:
+        # One name for one network: checkpoints and fine-tuning compare names.
+        if not isinstance(entries, dict) or (reduction := REDUCTIONS.get(str(entries.get("name")))) is None:
+            return entries
+        if entries.get("reduction", reduction) != reduction:
+            msg = (
+                f"the name {entries['name']!r} means a reduction of {reduction}, and the entry reduction is"
+                f" {entries['reduction']!r}; leave that out, or set the name to 'aunet'"
+            )
+            raise ValueError(msg)
+        return entries | {"name": "aunet", "reduction": reduction}
 
     @field_validator("arguments")
     @classmethod

@@ -31,7 +31,7 @@ from aunet.training.averaging import MovingAverage
 from aunet.training.data import Sides, TrainingData, merge_ledger, prepare_samples, sides_of
 from aunet.training.fine_tuning import ORIGIN, Origin, check_start, find_origin, origin_to_json
 from aunet.training.hardware import Hardware, choose_hardware, torch_settings
-from aunet.training.preflight import Preflight, preflight
+from aunet.training.preflight import Preflight, check_smallest_batch, preflight
 from aunet.training.pretrained import check_statistics
 from aunet.training.recipe import Recipe
 from aunet.training.recipe_sections import FineTuningSection
@@ -122,6 +122,7 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
         logger.info("%s", need)
     prepared = PreparedCache(cache_folder, recipe.preprocessing.settings())
     readable, found = prepare_samples(sides, prepared, on_progress=on_prepared)
+    _check_smallest_batch(recipe, hardware, images=len(readable.train))
     ledger = merge_ledger(dataset.ledger, found)
     identity = _identity(readable)
     state = state_to_resume(out, identity=identity, origin=origin, init=init) if resume else None
@@ -316,6 +317,19 @@ def _check_needs(recipe: Recipe, hardware: Hardware, sides: Sides, out: Path, ca
         lines = [f"{need}; {need.remedy}" for need in found.missing]
         raise TrainingError("\n  ".join(["this run does not fit here:", *lines]))
     return found
+
+
+def _check_smallest_batch(recipe: Recipe, hardware: Hardware, *, images: int) -> None:
+    devices = recipe.hardware.devices * recipe.hardware.num_nodes
+    if devices > 1 and hardware.accelerator == "cuda":
+        return  # these share the statistics of their batches
+    check_smallest_batch(
+        recipe.network.settings(),
+        rows=recipe.preprocessing.rows,
+        columns=recipe.preprocessing.columns,
+        images=-(-images // devices),
+        batch_size=recipe.training.batch_size,
+    )
 
 
 def _card(recipe: Recipe, hardware: Hardware, origin: Origin | None, training_images: Population) -> ModelCard:
