@@ -294,7 +294,7 @@ def _check_start(recipe: Recipe, origin: Origin | None, init: Path | None) -> No
         msg = "the recipe's [fine_tuning] is for weights of a checkpoint; give one by --init, or leave the section out"
         raise TrainingError(msg)
     else:
-        needs_head = tuning.head == "reset" or tuning.head_learning_rate_factor != tuning.learning_rate_factor
+        needs_head = tuning.head == "reset" or tuning.head_factor != 1
         check_start(recipe.network.settings(), init=init, frozen=tuning.freeze, needs_head=needs_head)
 
 
