@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.opening import open_dataset
-from aunet.errors import TrainingError
+from aunet.errors import CheckpointError, TrainingError
 from aunet.models.card import NetworkSettings
 from aunet.models.checkpoint import read_card
 from aunet.models.factory import build_network
@@ -189,6 +189,29 @@ def test_a_wrong_part_is_an_error_before_anything_is_made(
 ) -> None:
     with pytest.raises(TrainingError, match="no part 'stem'"):
         train(make_recipe(fine_tuning={"freeze": ["stem"]}), dataset, tmp_path / "run", init=checkpoint)
+
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["fcdensenet103", "attention-dense-unet"])
+def test_levels_that_a_network_lacks_are_an_error_before_anything_is_made(
+    name: str, dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = make_recipe(network={"name": name}, training={"deep_supervision": 0.5})
+
+    with pytest.raises(TrainingError, match="has no list of decoder levels; set it to 0"):
+        train(recipe, dataset, tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_pretrained_weights_that_are_not_there_are_an_error_before_anything_is_made(
+    dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    arguments = {"encoder": "resnet18", "pretrained": str(tmp_path / "nowhere.pth")}
+
+    with pytest.raises(CheckpointError, match=r"nowhere\.pth: no such file"):
+        train(make_recipe(network={"name": "au-timm", "arguments": arguments}), dataset, tmp_path / "run")
 
     assert not (tmp_path / "run").exists()
 
