@@ -110,7 +110,8 @@ class TrainingSection(Section):
     learning_rates: tuple[Annotated[float, Field(gt=0.0)], ...] = (1e-4, 5e-5, 1e-5, 1e-6)
     """Learning rates, in order."""
     epochs_per_rate: tuple[Positive, ...] = (40, 30, 30, 20)
-    """Epochs for which each rate holds (`steps`); the last one holds to the end."""
+    """Epochs for which each rate holds (`steps`); the last one holds to the end. In a shorter run they shrink in
+    proportion."""
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     """Epochs over which the rate first rises linearly."""
     alpha: Annotated[float, Field(ge=0.0)] = 1.0
