@@ -20,10 +20,10 @@ VERBS = {
     "phantom": "Write synthetic mammograms with their masks.",
     "inspect": "Say what of a data set was read, repaired and refused, and why.",
     "train": "Train a network from a recipe.",
-    "evaluate": "Score a checkpoint or a bundle on a split.",
+    "evaluate": "Score a checkpoint or a bundle on a split; several are an ensemble.",
     "segment": "Outline the masses in mammograms.",
     "study": "Run a table or figure of the paper, or a study of your own.",
-    "networks": "List layers, parameters and floating-point operations of the networks.",
+    "networks": "List the networks: layers, parameters, operations; on request, speed and memory.",
     "export": "Write a checkpoint as a bundle that needs no PyTorch.",
 }
 
