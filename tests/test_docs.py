@@ -39,8 +39,8 @@ SMALLER = {
 # What the commands of a page leave behind, if they do what the page says.
 MADE = {
     "first-steps": ("inspection/ledger.csv", "run/best.safetensors", "evaluation/report.html", "segmented/results.csv"),
-    "match-intensities": ("inspection/drift.png", "scores-matched/summary.json", "segmented/results.csv"),
-    "fine-tune": ("inspection/drift.json", "tuned-decoder/init.json", "scores-at-home/summary.json"),
+    "match-intensities": ("inspection/drift.png", "scores-test/summary.json", "segmented/results.csv"),
+    "fine-tune": ("tuned-decoder/init.json", "scores-tuned-decoder/summary.json", "scores-at-home/summary.json"),
 }
 
 

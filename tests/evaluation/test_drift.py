@@ -110,6 +110,20 @@ def test_another_size_and_smaller_masses_are_told_apart_from_grey_values(
     assert (drift["rows"].here[1], drift["rows"].training[1]) == (192, 96)
 
 
+@pytest.mark.parametrize(("here_mm", "differs"), [(0.094090909, False), (0.0941, True)])
+def test_one_spacing_of_all_images_differs_from_another_and_not_from_itself(
+    here_mm: float, differs: bool, make_set: MakeSet, trained_on: Callable[[DataSet], ModelCard]
+) -> None:
+    # Nothing here is round: 94 rows of 0.094090909 mm become 48, and the diameters of the masses are irrational.
+    card = trained_on(make_set(*range(40), rows=94, spacing_mm=(0.094090909, 0.094090909)))
+
+    drift = by_name(drift_of(make_set(*range(40, 80), rows=94, spacing_mm=(here_mm, here_mm)), card))
+
+    assert (drift["spacing_mm"].ks, drift["spacing_mm"].differs) == (float(differs), differs)
+    assert drift["spacing_mm"].outside == float(differs)
+    assert drift["rows"].ks == 0
+
+
 def test_what_chance_allows_shrinks_with_the_number_of_patients(
     make_set: MakeSet, trained_on: Callable[[DataSet], ModelCard]
 ) -> None:

@@ -13,7 +13,15 @@ from aunet.preprocessing.cache import PreparedSample
 from aunet.preprocessing.grid import Crop, Grid
 from aunet.preprocessing.intensity import QUANTILES
 from aunet.preprocessing.pipeline import Preprocessing, prepare
-from aunet.preprocessing.population import LEVELS, Population, feature_values, mean_grey, population_of, profile_of
+from aunet.preprocessing.population import (
+    LEVELS,
+    Population,
+    Spread,
+    feature_values,
+    mean_grey,
+    population_of,
+    profile_of,
+)
 from aunet.sample import Image, Sample, Spacing
 
 SETTINGS = Preprocessing(rows=40, columns=30, channels=1)
@@ -173,3 +181,30 @@ def test_another_text_is_refused(change: dict[str, object], message: str) -> Non
 
     with pytest.raises(ValueError, match=message):
         Population.from_json(json.dumps(json.loads(text) | change))
+
+
+def _spread(values: np.ndarray) -> Spread:
+    return Spread(values.size, tuple(np.quantile(values, LEVELS).tolist()))
+
+
+def test_two_values_have_no_distance_from_themselves_and_one_from_other_shares() -> None:
+    # 20 and 20 of two spacings in training; here 20 and 20, then 4 and 36: 0.5 and 0.1 up to the smaller one.
+    spread = _spread(np.repeat([0.07, 0.094], 20))
+
+    assert spread.ks(np.repeat([0.07, 0.094], 20)) == 0
+    assert spread.ks(np.repeat([0.07, 0.094], [4, 36])) == pytest.approx(0.4, abs=1 / (QUANTILES - 1))
+
+
+@given(st.lists(st.integers(0, 5), min_size=40, max_size=80))
+def test_no_set_of_whole_numbers_lies_further_from_itself_than_one_value(whole: list[int]) -> None:
+    values = np.array(whole, dtype=np.float64)
+
+    assert _spread(values).ks(values) <= 1 / values.size + 1e-12
+
+
+def test_a_shifted_distribution_lies_as_far_off_as_it_is_shifted() -> None:
+    # Uniform from 0 to 1, and from 0.25 to 1.25.
+    even = np.linspace(0.0, 1.0, 401)
+
+    assert _spread(even).ks(even + 0.25) == pytest.approx(0.25, abs=0.01)
+    assert _spread(even).ks(even + 2) == 1

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.opening import open_dataset
-from aunet.errors import TrainingError
+from aunet.errors import CheckpointError, TrainingError
 from aunet.models.card import NetworkSettings
 from aunet.models.checkpoint import read_card
 from aunet.models.factory import build_network
@@ -95,6 +95,32 @@ def test_each_factor_multiplies_the_rates_of_its_weights(
     assert {name for name in weights - classifier if "attention" not in name} <= changed <= weights - classifier
 
 
+def test_one_factor_multiplies_the_rates_of_all_weights_the_head_s_too(
+    dataset: DataSet, make_recipe: MakeRecipe, checkpoint: Path, tmp_path: Path
+) -> None:
+    recipe = make_recipe(training=STILL, fine_tuning={"learning_rate_factor": 1e58})
+
+    run = train(recipe, dataset, tmp_path / "run", init=checkpoint)
+
+    changed = _changed(load_file(checkpoint), load_file(run.last))
+    assert {"encoder", "decoder", "classifier"} <= {name.split(".")[0] for name in changed if name.endswith("weight")}
+
+
+def test_a_network_without_a_classifier_takes_the_factor_of_all_weights(
+    dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    # Logits by a convolution 1 x 1, which has no part of the head's name.
+    convolution = {"in_channels": 1, "out_channels": 2, "kernel_size": 1}
+    network = {"name": "torch.nn:Conv2d", "arguments": convolution}
+    first = train(make_recipe(network=network, training=STILL), dataset, tmp_path / "first")
+    recipe = make_recipe(network=network, training=STILL, fine_tuning={"learning_rate_factor": 1e58})
+
+    run = train(recipe, dataset, tmp_path / "run", init=first.last)
+
+    before, after = load_file(first.last), load_file(run.last)
+    assert _changed(before, after) == before.keys()
+
+
 def test_frozen_batch_normalisation_stays_in_evaluation_when_training_goes_on() -> None:
     network = build_network(NetworkSettings("unet", in_channels=1, width=2))
     task = SegmentationTask(network, learning_rates=(0.1,), n_validation=0, frozen=("encoder",))
@@ -163,6 +189,29 @@ def test_a_wrong_part_is_an_error_before_anything_is_made(
 ) -> None:
     with pytest.raises(TrainingError, match="no part 'stem'"):
         train(make_recipe(fine_tuning={"freeze": ["stem"]}), dataset, tmp_path / "run", init=checkpoint)
+
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["fcdensenet103", "attention-dense-unet"])
+def test_levels_that_a_network_lacks_are_an_error_before_anything_is_made(
+    name: str, dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = make_recipe(network={"name": name}, training={"deep_supervision": 0.5})
+
+    with pytest.raises(TrainingError, match="has no list of decoder levels; set it to 0"):
+        train(recipe, dataset, tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_pretrained_weights_that_are_not_there_are_an_error_before_anything_is_made(
+    dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    arguments = {"encoder": "resnet18", "pretrained": str(tmp_path / "nowhere.pth")}
+
+    with pytest.raises(CheckpointError, match=r"nowhere\.pth: no such file"):
+        train(make_recipe(network={"name": "au-timm", "arguments": arguments}), dataset, tmp_path / "run")
 
     assert not (tmp_path / "run").exists()
 

@@ -17,6 +17,46 @@ def test_the_last_rate_holds_to_the_end() -> None:
     assert rates == (1.0, 0.1, 0.1, 0.1, 0.1)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "steps"),
+    [
+        # Shares of 120: the steps end at 1/3, 7/12, 5/6 and 1 of the run.
+        (119, (40, 29, 30, 20)),  # 39.7, 69.4, 99.2
+        (12, (4, 3, 3, 2)),
+        (6, (2, 2, 1, 1)),  # 2, 3.5 and 5, rounded half up
+        (5, (2, 1, 1, 1)),  # 1.7, 2.9, 4.2
+        (4, (1, 1, 1, 1)),
+        (3, (1, 1, 1, 0)),
+        (1, (1, 0, 0, 0)),
+    ],
+)
+def test_a_run_shorter_than_its_steps_has_each_rate_for_its_share(
+    epochs: int, steps: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        rates = learning_rates_by_epoch("steps", (4.0, 3.0, 2.0, 1.0), epochs=epochs, epochs_per_rate=(40, 30, 30, 20))
+
+    assert tuple(rates.count(rate) for rate in (4, 3, 2, 1)) == steps
+    assert list(rates) == sorted(rates, reverse=True)
+    said = f"its steps of 40, 30, 30, 20 epochs become {', '.join(map(str, steps))}"
+    assert caplog.messages == [f"{epochs} epochs are fewer than the schedule's 120: {said}"]
+
+
+@pytest.mark.parametrize("epochs", [120, 130])
+def test_a_run_as_long_as_its_steps_has_them_as_they_are(epochs: int, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        rates = learning_rates_by_epoch("steps", (4.0, 3.0, 2.0, 1.0), epochs=epochs, epochs_per_rate=(40, 30, 30, 20))
+
+    assert rates == (4,) * 40 + (3,) * 30 + (2,) * 30 + (1,) * (epochs - 100)
+    assert caplog.messages == []
+
+
+def test_no_step_is_lost_where_it_would_round_to_nothing() -> None:
+    rates = learning_rates_by_epoch("steps", (3.0, 2.0, 1.0), epochs=4, epochs_per_rate=(100, 1, 1))
+
+    assert rates == (3, 3, 2, 1)
+
+
 def test_cosine_falls_from_the_first_rate_to_the_last() -> None:
     rates = learning_rates_by_epoch("cosine", (1.0, 0.0), epochs=5)
 

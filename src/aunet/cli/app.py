@@ -20,10 +20,10 @@ VERBS = {
     "phantom": "Write synthetic mammograms with their masks.",
     "inspect": "Say what of a data set was read, repaired and refused, and why.",
     "train": "Train a network from a recipe.",
-    "evaluate": "Score a checkpoint or a bundle on a split.",
+    "evaluate": "Score a checkpoint, a bundle or an ensemble on a split.",
     "segment": "Outline the masses in mammograms.",
     "study": "Run a table or figure of the paper, or a study of your own.",
-    "networks": "List layers, parameters and floating-point operations of the networks.",
+    "networks": "Compare the networks in size, operations, speed and memory.",
     "export": "Write a checkpoint as a bundle that needs no PyTorch.",
 }
 

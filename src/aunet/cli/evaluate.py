@@ -14,7 +14,7 @@ from aunet.errors import WriteError
 from aunet.evaluation.report import TITLES
 from aunet.evaluation.run import evaluate
 from aunet.evaluation.summary import HAU_NOTE, NOT_THE_PAPER, Failure, Summary
-from aunet.inference.averaging import load_segmenter
+from aunet.inference.ensemble import load_segmenter
 from aunet.inference.segmenter import Flips
 
 SOME_FAILED = 1

@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 
 from aunet.cli.progress import progress_bar
-from aunet.inference.averaging import load_segmenter
 from aunet.inference.batch import BatchReport, Options, segment_files
+from aunet.inference.ensemble import load_segmenter
 from aunet.inference.results import to_json
 from aunet.inference.segmenter import Flips
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from jaxtyping import Float64
 from scipy.stats import ks_2samp, kstwobign
 
 from aunet.datasets.dataset import DataSet
@@ -247,7 +246,8 @@ def _grey_drift(here: tuple[float, ...], training: tuple[float, ...]) -> GreyDri
         mean_distance=float(apart.mean()),
         largest_distance=float(apart.max()),
         largest_at=float(LEVELS[np.argmax(apart)]),
-        ks=_ks(*fine),
+        # Its p-value would take points of two curves for independent draws; the distance alone is wanted.
+        ks=float(ks_2samp(*fine, method="asymp").statistic),
     )
 
 
@@ -261,15 +261,10 @@ def _feature_drift(feature: Feature, values: Values, training: Spread, *, patien
         n_training=training.n,
         here=tuple(float(value) for value in np.quantile(values, _MIDDLE_NINE_TENTHS)),
         training=(low, median, high),
-        ks=_ks(values, training.at(_FINE_LEVELS)),
+        ks=training.ks(values),
         ks_by_chance=min(1.0, float(kstwobign.ppf(CONFIDENCE)) * float(np.sqrt(1 / n + 1 / n_training))),
         outside=float(np.mean((values < low) | (values > high))),
     )
-
-
-def _ks(one: Values, other: Float64[np.ndarray, " m"]) -> float:
-    # Its p-value would take images for independent; the distance alone is wanted.
-    return float(ks_2samp(one, other, method="asymp").statistic)
 
 
 def _middle(quantiles: tuple[float, ...]) -> str:

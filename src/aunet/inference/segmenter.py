@@ -58,7 +58,7 @@ class WeightsFile:
 
 @dataclass(frozen=True, slots=True)
 class Segmenter:
-    """A loaded network, or an ensemble (see `averaging`), with its own preprocessing and threshold."""
+    """A loaded network, or an ensemble (see `ensemble`), with its own preprocessing and threshold."""
 
     backend: Backend
     preprocessing: Preprocessing

@@ -62,17 +62,31 @@ def load_pretrained(network: nn.Module, settings: NetworkSettings) -> None:
         settings: Of any network; only `au-timm` has such an encoder. Weights that can't be had, or are not the
             encoder's, are a `CheckpointError`.
     """
+    weights = pretrained_weights(settings)
+    if weights is not None:
+        network.get_submodule("encoder").load_state_dict(weights)
+        arguments = TimmArguments.of(settings.arguments)
+        logger.info("the encoder %s begins with the weights %s", arguments.encoder, arguments.pretrained)
+
+
+def pretrained_weights(settings: NetworkSettings) -> dict[str, Tensor] | None:
+    """The weights that the argument `pretrained` names.
+
+    Args:
+        settings: Of any network.
+
+    Returns:
+        Those of the encoder; None where the settings name none. Weights that can't be had, or are not the encoder's,
+        are a `CheckpointError`.
+    """
     if settings.name != AU_TIMM:
-        return
+        return None
     arguments = TimmArguments.of(settings.arguments)
     if not arguments.pretrained:
-        return
+        return None
     if isinstance(arguments.pretrained, str):
-        weights = _from_file(Path(arguments.pretrained), arguments, in_channels=settings.in_channels)
-    else:
-        weights = _from_timm(arguments, in_channels=settings.in_channels)
-    network.get_submodule("encoder").load_state_dict(weights)
-    logger.info("the encoder %s begins with the weights %s", arguments.encoder, arguments.pretrained)
+        return _from_file(Path(arguments.pretrained), arguments, in_channels=settings.in_channels)
+    return _from_timm(arguments, in_channels=settings.in_channels)
 
 
 def _from_timm(arguments: TimmArguments, *, in_channels: int) -> dict[str, Tensor]:

@@ -13,7 +13,8 @@ def patch_around(mask: Mask2D, *, margin: float) -> Crop:
     """The smallest rectangle around one mass, enlarged about its centre by `margin` in area.
 
     Height and width grow by the same factor, the square root of 1 + `margin`, rounded up to whole pixels, and the
-    patch ends at the edge of the image. Where the mask has several masses, it is the one of the largest area.
+    patch ends at the edge of the image. Where the mask has several masses, it is the one of the largest area, which is
+    our reading: the paper doesn't say. Parts of others that lie inside stay in the patch's mask.
 
     Args:
         mask: The masses of one image, source grid.

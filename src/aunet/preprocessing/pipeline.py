@@ -28,7 +28,7 @@ _CHOICES: dict[str, tuple[str | int, ...]] = {
 }
 
 
-BEYOND_PATCH = "the patch is cut around the largest mass; others lie outside of it, wholly or in part, and don't count"
+BEYOND_PATCH = "the patch is cut around the largest mass; others count only as far as they lie inside"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,26 @@ class Spread:
         found: Values = np.interp(levels, LEVELS, self.quantiles)
         return found
 
+    def ks(self, values: Values) -> float:
+        """Kolmogorov-Smirnov distance of some values, at least one, from these quantiles.
+
+        The two cumulative distributions are compared at the kept quantiles alone, from below and from above: nothing is
+        known between them. Where many values are equal the distribution jumps somewhere between two levels, and the
+        jump that is nearest to the values' own is taken.
+
+        Returns:
+            The least distance that the quantiles allow, 0 to 1.
+        """
+        points = np.unique(self.quantiles)
+        first = np.searchsorted(self.quantiles, points, side="left")
+        last = np.searchsorted(self.quantiles, points, side="right") - 1
+        ordered = np.sort(values)
+        below = np.searchsorted(ordered, points, side="left") / values.size
+        up_to = np.searchsorted(ordered, points, side="right") / values.size
+        nearest_below = np.clip(below, LEVELS[np.maximum(first - 1, 0)], LEVELS[first])
+        nearest_up_to = np.clip(up_to, LEVELS[last], LEVELS[np.minimum(last + 1, LEVELS.size - 1)])
+        return float(max(np.abs(below - nearest_below).max(), np.abs(up_to - nearest_up_to).max()))
+
 
 @dataclass(frozen=True, slots=True)
 class Population:
@@ -197,7 +217,7 @@ def feature_values(profiles: Sequence[Profile], *, reference: tuple[float, ...])
         reference: Quantiles of grey from which `grey_distance` counts: the mean distance of the quantile functions.
 
     Returns:
-        Values by feature, none where nothing is known.
+        Values by feature, rounded to six digits as the record's quantiles are; none where nothing is known.
     """
     grey = np.array([image.grey for image in profiles], dtype=np.float64)
     found: dict[Feature, object] = {
@@ -211,7 +231,8 @@ def feature_values(profiles: Sequence[Profile], *, reference: tuple[float, ...])
         "mass_diameter_px": [diameter for image in profiles for diameter in image.mass_diameters_px],
         "mass_diameter_mm": [diameter for image in profiles for diameter in image.mass_diameters_mm],
     }
-    return {name: np.asarray(values, dtype=np.float64) for name, values in found.items()}
+    # Unrounded, one and the same spacing would differ from the record's by the noise of floating point.
+    return {name: np.array(_rounded(np.asarray(values, dtype=np.float64))) for name, values in found.items()}
 
 
 def _rounded(values: Float64[np.ndarray, " n"]) -> tuple[float, ...]:

@@ -79,8 +79,8 @@ _STUDIES = (
         tuple(replace(entry, changes=(*entry.changes, *_PATCHES), data="inbreast", folds=5) for entry in _FOUR),
         reference="AUNet",
         published=published.TABLE_5,
-        remark="A patch is cut around the reference masses of its image, as the paper's are: "
-        "its scores say nothing of finding a mass.",
+        remark="A patch is cut around the largest reference mass of its image (our reading: the paper doesn't say "
+        "which of several); others count as far as they lie inside. So these scores say nothing of finding a mass.",
     ),
     Study(
         "table6",

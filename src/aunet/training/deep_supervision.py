@@ -45,7 +45,7 @@ class DeepSupervision(nn.Module):
             generator: Source of the initial weights.
         """
         super().__init__()
-        levels = _levels(network)
+        levels = decoder_levels(network)
         self._weight = weight
         self._loss = loss
         self._features: list[Tensor] = []
@@ -81,8 +81,14 @@ class DeepSupervision(nn.Module):
             self._features.append(features)
 
 
-def _levels(network: nn.Module) -> Sequence[nn.Module]:
-    """The decoder's units but the last, coarsest first.
+def decoder_levels(network: nn.Module) -> Sequence[nn.Module]:
+    """The levels that get a classifier.
+
+    Args:
+        network: The network.
+
+    Returns:
+        The decoder's units but the last, coarsest first.
 
     Raises:
         TrainingError: The network has no such list.
@@ -108,7 +114,7 @@ def _channels(network: nn.Module, input_shape: tuple[int, int, int]) -> list[int
     """Channels of each level's features, by a pass of a copy without memory behind it."""
     shadow = copy.deepcopy(network).to("meta")
     found: list[int] = []
-    for level in _levels(shadow):
+    for level in decoder_levels(shadow):
         level.register_forward_hook(lambda _level, _inputs, features: found.append(features.shape[1]))
     with torch.no_grad():
         shadow(torch.empty(2, *input_shape, device="meta"))

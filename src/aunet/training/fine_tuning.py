@@ -14,8 +14,9 @@ from aunet.io.aside import digest
 from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import load_checkpoint, read_card
 from aunet.models.factory import blank_network, build_network
-from aunet.models.pretrained import load_pretrained, without_first_weights
+from aunet.models.pretrained import load_pretrained, pretrained_weights, without_first_weights
 from aunet.preprocessing.pipeline import Preprocessing
+from aunet.training.deep_supervision import decoder_levels
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,15 @@ def origin_to_json(origin: Origin) -> str:
     return json.dumps(asdict(origin), indent=1) + "\n"
 
 
-def check_start(settings: NetworkSettings, *, init: Path | None, frozen: Sequence[str], needs_head: bool) -> None:
+def check_start(
+    settings: NetworkSettings,
+    *,
+    init: Path | None,
+    frozen: Sequence[str],
+    needs_head: bool,
+    needs_levels: bool,
+    needs_first_weights: bool,
+) -> None:
     """Check before anything is prepared that a run can begin as its recipe says.
 
     Args:
@@ -79,15 +88,21 @@ def check_start(settings: NetworkSettings, *, init: Path | None, frozen: Sequenc
         init: The checkpoint to start from.
         frozen: Parts to be frozen.
         needs_head: The head is to be reset, or to have a learning rate of its own.
+        needs_levels: The levels of the decoder are to be supervised.
+        needs_first_weights: The run begins with the weights that the settings name, if any.
 
-    What does not fit is a `TrainingError`.
+    What does not fit is a `TrainingError`; first weights that can't be had are a `CheckpointError`.
     """
     if init is not None:
         _refuse_other_network(init, read_card(init), settings)
+    if needs_first_weights:
+        pretrained_weights(settings)
     network = blank_network(settings)
     freeze(network, frozen)
     if needs_head:
         find_head(network)
+    if needs_levels:
+        decoder_levels(network)
 
 
 def starting_network(

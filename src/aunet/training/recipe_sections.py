@@ -124,7 +124,8 @@ class TrainingSection(Section):
     learning_rates: tuple[Annotated[float, Field(gt=0.0)], ...] = (1e-4, 5e-5, 1e-5, 1e-6)
     """Learning rates, in order."""
     epochs_per_rate: tuple[Positive, ...] = (40, 30, 30, 20)
-    """Epochs for which each rate holds (`steps`); the last one holds to the end."""
+    """Epochs for which each rate holds (`steps`); the last one holds to the end. In a shorter run they shrink in
+    proportion."""
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     """Epochs over which the rate first rises linearly."""
     alpha: Annotated[float, Field(ge=0.0)] = 1.0
@@ -182,9 +183,15 @@ class FineTuningSection(Section):
     freeze: tuple[str, ...] = ()
     """Parts of the network that stay as they are, such as "encoder"; their batch normalisation keeps its statistics."""
     learning_rate_factor: Annotated[float, Field(gt=0.0)] = 1.0
-    """Multiplies `training.learning_rates`, for all weights but the head's."""
-    head_learning_rate_factor: Annotated[float, Field(gt=0.0)] = 1.0
-    """Multiplies `training.learning_rates`, for the head's weights."""
+    """Multiplies `training.learning_rates`."""
+    head_learning_rate_factor: Annotated[float, Field(gt=0.0)] | None = None
+    """The same for the head's weights alone; none for the factor of all others."""
+
+    @property
+    def head_factor(self) -> float:
+        """Learning rate of the head, as a multiple of the other weights'."""
+        own = self.head_learning_rate_factor
+        return 1.0 if own is None else own / self.learning_rate_factor
 
 
 class AugmentationSection(Section):

@@ -108,8 +108,9 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     """
     on_main = rank_zero_only  # of several processes, one writes
     on_main(refuse_existing)(out, recipe, resume=resume)
-    origin = find_origin(out, init, is_begun=resume and (out / RECIPE).is_file())
-    _check_start(recipe, origin, init)
+    is_begun = resume and (out / RECIPE).is_file()
+    origin = find_origin(out, init, is_begun=is_begun)
+    _check_start(recipe, origin, init, is_begun=is_begun)
     check_statistics(recipe.network.settings(), recipe.preprocessing.settings())
     hardware = choose_hardware(recipe.hardware.accelerator, recipe.hardware.precision, threads=recipe.hardware.threads)
     logger.info("computing on %s", hardware.reason)
@@ -287,16 +288,19 @@ def _run_settings(recipe: Recipe) -> Iterator[None]:
         chatter.setLevel(level)
 
 
-def _check_start(recipe: Recipe, origin: Origin | None, init: Path | None) -> None:
+def _check_start(recipe: Recipe, origin: Origin | None, init: Path | None, *, is_begun: bool) -> None:
     tuning = recipe.fine_tuning
-    if tuning == FineTuningSection():
-        check_start(recipe.network.settings(), init=init, frozen=(), needs_head=False)
-    elif origin is None:
+    if tuning != FineTuningSection() and origin is None:
         msg = "the recipe's [fine_tuning] is for weights of a checkpoint; give one by --init, or leave the section out"
         raise TrainingError(msg)
-    else:
-        needs_head = tuning.head == "reset" or tuning.head_learning_rate_factor != tuning.learning_rate_factor
-        check_start(recipe.network.settings(), init=init, frozen=tuning.freeze, needs_head=needs_head)
+    check_start(
+        recipe.network.settings(),
+        init=init,
+        frozen=tuning.freeze,
+        needs_head=tuning.head == "reset" or tuning.head_factor != 1,
+        needs_levels=recipe.training.deep_supervision > 0,
+        needs_first_weights=init is None and not is_begun,
+    )
 
 
 def _check_needs(recipe: Recipe, hardware: Hardware, sides: Sides, out: Path, cache_folder: Path) -> Preflight:

@@ -73,7 +73,7 @@ def build_task(
         weight_decay=settings.weight_decay,
         threshold=settings.threshold,
         frozen=tuning.freeze,
-        head_factor=tuning.head_learning_rate_factor / tuning.learning_rate_factor,
+        head_factor=tuning.head_factor,
         deep_supervision=deep_supervision,
         channels_last=recipe.hardware.channels_last,
         # Lightning clips no gradient under mixed precision where the optimizer says that it is fused.

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from aunet.errors import CheckpointError
-from aunet.inference.averaging import FlippedBackend, load_segmenter
 from aunet.inference.backends.backend import Backend, Images, Probabilities
+from aunet.inference.ensemble import FlippedBackend, load_segmenter
 from aunet.inference.segmenter import Flips, Segmenter
 from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import save_checkpoint
