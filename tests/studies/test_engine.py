@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aunet.errors import DatasetError
 from aunet.evaluation.stats import Bootstrap
 from aunet.preprocessing import pipeline
 from aunet.studies.arms import Entry, arms_of
@@ -19,8 +20,11 @@ from aunet.training.run import train
 MakeEntry = Callable[..., Entry]
 
 
-def jobs_of(phantoms: Path, root: Path, entries: Sequence[Entry], *, seeds: int = 1) -> tuple[Job, ...]:
-    sources = open_sources(("data",), (f"folder:{phantoms}",))
+def jobs_of(
+    phantoms: Path, root: Path, entries: Sequence[Entry], *, seeds: int = 1, first: Path | None = None
+) -> tuple[Job, ...]:
+    specs = {"data": f"folder:{phantoms}"} | ({"first": f"folder:{first}"} if first else {})
+    sources = open_sources(tuple(specs), tuple(specs.values()))
     arms = [arm for entry in entries for arm in arms_of(entry, seeds=seeds)]
     return make_jobs(arms, sources, folder=root / "arms", cache=root / "cache", bootstrap=Bootstrap(resamples=50))
 
@@ -128,15 +132,27 @@ def test_an_arm_that_fails_is_named_with_those_that_need_it_and_the_others_go_on
 
 
 def test_an_arm_starts_from_the_weights_of_its_pretraining(
-    phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+    phantoms: Path, other_phantoms: Path, small_entry: MakeEntry, tmp_path: Path
 ) -> None:
-    tuned = small_entry("tuned", "fine_tuning.requires_checkpoint=true", folds=2, pretraining=small_entry("first"))
+    pretraining = small_entry("pretraining", data="first")
+    tuned = small_entry("tuned", "fine_tuning.requires_checkpoint=true", folds=2, pretraining=pretraining)
 
-    first, *folds = run_jobs(jobs_of(phantoms, tmp_path, (tuned,)), Here())
+    first, *folds = run_jobs(jobs_of(phantoms, tmp_path, (tuned,), first=other_phantoms), Here())
 
-    assert [report.job.arm.name for report in (first, *folds)] == ["first", "tuned", "tuned"]
+    assert [report.job.arm.name for report in (first, *folds)] == ["pretraining", "tuned", "tuned"]
     assert all(report.job.init == first.job for report in folds)
     assert all(isinstance(report.outcome, Done) for report in folds)
+
+
+@pytest.mark.parametrize("data", ["data", "first"])
+def test_no_arm_is_tested_on_what_its_pretraining_was_trained_on(
+    data: str, phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+) -> None:
+    pretraining = small_entry("middle", data=data, pretraining=small_entry("pretraining", data=data))
+    tuned = small_entry("tuned", folds=2, pretraining=pretraining)
+
+    with pytest.raises(DatasetError, match=r"tuned on data, seed 0, fold 1 of 2: starts from middle on .* test images"):
+        jobs_of(phantoms, tmp_path, (tuned,), first=phantoms)
 
 
 def test_a_damaged_mark_is_no_mark(phantoms: Path, small_entry: MakeEntry, tmp_path: Path) -> None:

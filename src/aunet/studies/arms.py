@@ -75,8 +75,8 @@ class Study:
         """Names of the data sets, those to pretrain on first; none where networks are only counted."""
         if self.kind == "complexity":
             return ()
-        first = [one for entry in self.entries for one in _ancestors(entry)]
-        return tuple(dict.fromkeys(one.data for one in (*first, *self.entries)))
+        first = [name for entry in self.entries if entry.pretraining for name in data_of(entry.pretraining)]
+        return tuple(dict.fromkeys((*first, *(entry.data for entry in self.entries))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +141,21 @@ def with_pretraining(arms: Sequence[Arm]) -> Iterator[Arm]:
         yield arm
 
 
+def data_of(entry: Entry) -> tuple[str, ...]:
+    """What an entry's weights are trained on.
+
+    Args:
+        entry: The entry.
+
+    Returns:
+        Names of the data sets, the first that is trained on first; its own is the last.
+    """
+    return (*(() if entry.pretraining is None else data_of(entry.pretraining)), entry.data)
+
+
 def _pretraining_arm(entry: Entry, *, seed: int, changes: Sequence[str]) -> Arm | None:
     first = entry.pretraining
     if first is None:
         return None
     recipe = load_recipe(Path(first.recipe), [*first.changes, *changes, f"training.seed={seed}"])
     return Arm(first.name, recipe, first.data, None, _pretraining_arm(first, seed=seed, changes=changes))
-
-
-def _ancestors(entry: Entry) -> Iterator[Entry]:
-    if entry.pretraining is not None:
-        yield from _ancestors(entry.pretraining)
-        yield entry.pretraining

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from aunet.datasets.dataset import DataSet
-from aunet.errors import AunetError
+from aunet.errors import AunetError, DatasetError
 from aunet.evaluation.run import evaluate
 from aunet.evaluation.stats import Bootstrap
 from aunet.inference.segmenter import Segmenter
@@ -116,7 +116,8 @@ def make_jobs(
         bootstrap: How the evaluation makes its intervals.
 
     Returns:
-        Each job once, behind the one that it starts from.
+        Each job once, behind the one that it starts from. An arm whose test images another one has been trained on,
+        from which it starts, is a DatasetError.
     """
     jobs: dict[str, Job] = {}
     for arm in with_pretraining(arms):
@@ -124,6 +125,7 @@ def make_jobs(
         if key not in jobs:
             init = None if arm.init is None else jobs[arm_key(arm.init, sources)]
             part = sources[arm.data].part(arm.fold)
+            _refuse_seen(arm, part, init)
             jobs[key] = Job(arm, key, part, folder / _folder_name(arm, key), cache, init, bootstrap)
     return tuple(jobs.values())
 
@@ -254,6 +256,28 @@ def guarded(function: Callable[[_Item], _Result], item: _Item) -> _Result | Fail
         return function(item)
     except (AunetError, OSError, ValueError, RuntimeError) as error:
         return Failed(str(error) or type(error).__name__)
+
+
+def _refuse_seen(arm: Arm, part: DataSet, init: Job | None) -> None:
+    """Check that nothing an arm starts from has seen what it is tested on.
+
+    Raises:
+        DatasetError: Images of the test side, or other ones of their patients, have been trained on.
+    """
+    tested = [sample for sample in part.samples if sample.split == "test"]
+    while init is not None:
+        seen = [sample for sample in init.part.samples if sample.split != "test"]
+        paths = {sample.image_path.resolve() for sample in seen}
+        # Two data sets may number their patients alike.
+        patients = {sample.patient_id for sample in seen} if init.part.root == part.root else set()
+        both = [one.case for one in tested if one.image_path.resolve() in paths or one.patient_id in patients]
+        if both:
+            msg = (
+                f"{arm}: starts from {init.arm}, which is trained on {len(both)} of its {len(tested)} test images, or "
+                f"on other images of their patients ({both[0]}, ...); pretrain on another data set"
+            )
+            raise DatasetError(msg)
+        init = init.init
 
 
 def _folder_name(arm: Arm, key: str) -> str:
