@@ -1,6 +1,7 @@
 """Arms that are really trained, on a few phantoms."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -60,6 +61,40 @@ def test_what_is_done_is_not_done_again(phantoms: Path, small_entry: MakeEntry, 
     assert first.estimate is not None
     assert second.estimate is None
     assert written == {path: path.stat().st_mtime_ns for path in (tmp_path / "arms").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "hardware.precision=bf16-mixed",
+        "hardware.tf32=true",
+        "hardware.devices=2",
+        "hardware.num_nodes=2",
+        "provenance.licence=none",
+    ],
+)
+def test_what_decides_a_result_decides_the_folder(
+    change: str, phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+) -> None:
+    (one,) = jobs_of(phantoms, tmp_path, (small_entry("a"),))
+    (other,) = jobs_of(phantoms, tmp_path, (small_entry("b", change),))
+
+    assert one.folder != other.folder
+
+
+def test_another_version_or_other_first_weights_have_another_folder(
+    phantoms: Path, small_entry: MakeEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "encoder.safetensors"
+    entry = small_entry("a", f"network.arguments={{pretrained = {str(weights)!r}}}")
+    keys = []
+    for content in ("a", "b"):
+        weights.write_text(content)
+        keys.append(jobs_of(phantoms, tmp_path, (entry,))[0].key)
+    monkeypatch.setattr("aunet.studies.jobs.version", lambda _: "another")
+    keys.append(jobs_of(phantoms, tmp_path, (entry,))[0].key)
+
+    assert len(set(keys)) == 3
 
 
 def test_another_recipe_or_seed_has_another_folder_and_other_hardware_has_not(
@@ -153,6 +188,26 @@ def test_no_arm_is_tested_on_what_its_pretraining_was_trained_on(
 
     with pytest.raises(DatasetError, match=r"tuned on data, seed 0, fold 1 of 2: starts from middle on .* test images"):
         jobs_of(phantoms, tmp_path, (tuned,), first=phantoms)
+
+
+def test_test_images_that_could_not_be_read_are_tried_again(
+    phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+) -> None:
+    shutil.copytree(phantoms, tmp_path / "data", copy_function=shutil.copy2)
+    (job,) = jobs_of(tmp_path / "data", tmp_path, (small_entry("one"),))
+    image = next(sample.image_path for sample in job.part.samples if sample.split == "test")
+    hidden = image.rename(tmp_path / "hidden")
+    (first,) = run_jobs([job], Here())
+    weights = job.weights.stat().st_mtime_ns
+    hidden.rename(image)
+
+    (second,) = run_jobs([job], Here())
+
+    assert isinstance(first.outcome, Done)
+    assert isinstance(second.outcome, Done)
+    assert (len(first.outcome.unread), second.outcome.unread) == (1, ())
+    assert second.estimate is None
+    assert job.weights.stat().st_mtime_ns == weights
 
 
 def test_a_damaged_mark_is_no_mark(phantoms: Path, small_entry: MakeEntry, tmp_path: Path) -> None:

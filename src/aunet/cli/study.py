@@ -58,8 +58,8 @@ def run(
     """Run a table or figure of the paper, or a study of your own, and lay our numbers beside the paper's.
 
     The cost of every arm is estimated from a timed step and shown before anything is trained. A second run goes on
-    where the first was cut off. The exit status is 1 if an arm failed or an image could not be read; the others are
-    done.
+    where the first was cut off. The exit status is 1 if an arm failed, or an image could not be read or was
+    refused by its data set; the others are done.
 
     Raises:
         Exit: Something failed.
@@ -81,9 +81,11 @@ def run(
         typer.echo(json.dumps(_document(findings), indent=1, ensure_ascii=False))
     else:
         _show(findings, page)
-    for line in (*(f"{one.job.arm}: {reason_of(one)}" for one in findings.failed), *findings.unread[:_NAMED_AT_MOST]):
-        typer.echo(line, err=True)
-    if findings.failed or findings.unread:
+    for report in findings.failed:
+        typer.echo(f"{report.job.arm}: {reason_of(report)}", err=True)
+    _name("could not be read or predicted and counts as missed if it shows a mass", findings.unread)
+    _name("left out: neither trained on, nor scored, nor counted as missed", findings.left_out)
+    if findings.failed or findings.unread or findings.left_out:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -93,6 +95,14 @@ def _workers(engine: Literal["local", "ray"]) -> Workers:
         return Here()
     workers: Workers = importlib.import_module("aunet.studies.cluster").OnCluster()
     return workers
+
+
+def _name(what: str, lines: tuple[str, ...]) -> None:
+    """Name images on the standard error; all of them are on the page and in `--json`."""
+    for line in lines[:_NAMED_AT_MOST]:
+        typer.echo(f"{line} ({what})", err=True)
+    if len(lines) > _NAMED_AT_MOST:
+        typer.echo(f"and {len(lines) - _NAMED_AT_MOST} more ({what})", err=True)
 
 
 def _show(findings: Findings, page: Path) -> None:
@@ -121,6 +131,7 @@ def _document(findings: Findings) -> dict[str, object]:
             for report in findings.arms
         ],
         "unread": list(findings.unread),
+        "left_out": list(findings.left_out),
     }
 
 

@@ -83,10 +83,12 @@ def run_jobs(jobs: Sequence[Job], workers: Workers, *, on_progress: OnProgress |
     Returns:
         What became of each, in the order given. A job that fails doesn't stop the others.
     """
-    outcomes: dict[str, Done | Failed] = {job.key: found for job in jobs if (found := finished(job)) is not None}
+    records = {job.key: found for job in jobs if (found := finished(job)) is not None}
+    # Images that could not be read may be there by now.
+    outcomes: dict[str, Done | Failed] = {key: found for key, found in records.items() if not found.unread}
     todo = [job for job in jobs if job.key not in outcomes]
     logger.info("%d arms, %d of them finished before", len(jobs), len(jobs) - len(todo))
-    estimates = _estimate_all(todo, workers)
+    estimates = _estimate_all([job for job in todo if job.key not in records], workers)
     _prepare_all(todo, workers)
     _tell(on_progress, len(outcomes), len(jobs))
     for depth in sorted({job.arm.depth for job in todo}):

@@ -5,7 +5,8 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from aunet.errors import AunetError, DatasetError
 from aunet.evaluation.run import evaluate
 from aunet.evaluation.stats import Bootstrap
 from aunet.inference.segmenter import Segmenter
-from aunet.io.aside import write_text
+from aunet.io.aside import digest, write_text
 from aunet.studies.arms import Arm, with_pretraining
 from aunet.studies.cost import seconds_per_step
 from aunet.studies.sources import Source
@@ -32,7 +33,8 @@ DONE = "arm.json"
 RUN = "run"
 EVALUATION = "evaluation"
 PER_IMAGE = "per_image.csv"
-_NOT_OF_THE_RESULT = {"hardware", "provenance"}
+_HARDWARE_OF_THE_RESULT = {"precision", "tf32", "devices", "num_nodes"}
+"""Counts and roundings of products; the batch is one of each device. All else changes the last digits at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,9 @@ class Done:
     images_per_second: float
     hardware: str
     unread: tuple[str, ...]
-    """Images that could not be read or predicted, each with its reason."""
+    """Test images that could not be read or predicted, each with its reason; they count as missed."""
+    left_out: tuple[str, ...]
+    """Images that were neither trained nor scored on, each with its reason: refused by the data set, or unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,10 @@ def make_jobs(
 
 
 def arm_key(arm: Arm, sources: Mapping[str, Source]) -> str:
-    """Hash of everything that decides an arm's result: recipe and seed, images and sides, and where it starts from.
+    """Hash of everything that decides an arm's result.
+
+    That is the recipe with its seed and provenance, the version of this package, images, patients and sides, and the
+    weights that it starts from, of another arm or in a file.
 
     Args:
         arm: The arm.
@@ -140,8 +147,13 @@ def arm_key(arm: Arm, sources: Mapping[str, Source]) -> str:
     Returns:
         SHA-256 in hexadecimal.
     """
+    recipe = arm.recipe
+    weights = Path(str(recipe.network.arguments.get("pretrained", "")))
     facts = [
-        arm.recipe.model_dump(mode="json", exclude=_NOT_OF_THE_RESULT),
+        version("aunet"),
+        recipe.model_dump(mode="json", exclude={"hardware"}),
+        recipe.hardware.model_dump(mode="json", include=_HARDWARE_OF_THE_RESULT),
+        digest(weights) if weights.is_file() else "",
         sources[arm.data].identity(arm.fold),
         None if arm.init is None else arm_key(arm.init, sources),
     ]
@@ -155,20 +167,22 @@ def finished(job: Job) -> Done | None:
         job: The job.
 
     Returns:
-        Its record; None where it is not finished, or was another one.
+        Its record, which may name images to be tried again; None where it is not finished, or was another one.
     """
     try:
         note = json.loads((job.folder / DONE).read_text(encoding="utf-8"))
         if note.pop("key") != job.key or not job.per_image.is_file():
             return None
         del note["arm"]
-        return Done(**{**note, "unread": tuple(note["unread"])})
+        return Done(**{**note, "unread": tuple(note["unread"]), "left_out": tuple(note["left_out"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def run_arm(job: Job) -> Done:
     """Train and evaluate an arm, from where it was cut off, and mark it as finished.
+
+    Of an arm that is finished, the test images that could not be read are tried again.
 
     Args:
         job: The arm, everything that it starts from being finished.
@@ -177,28 +191,16 @@ def run_arm(job: Job) -> Done:
         What it cost. An arm that can't be run is the AunetError of training or evaluation.
     """
     logger.info("%s: %s", job.folder.name, job.arm)
-    run = job.folder / RUN
-    if run.is_dir() and not (run / RECIPE).is_file():
-        shutil.rmtree(run)  # cut off before it had begun, so there is nothing to go on with
-    trained = train(
-        job.recipe, job.part, run, init=None if job.init is None else job.init.weights, resume=True, cache=job.cache
-    )
+    trained = finished(job) or _trained(job)
     summary = evaluate(
-        Segmenter.load(trained.best),
+        Segmenter.load(job.weights),
         job.part,
         job.folder / EVALUATION,
         cache=job.cache,
-        weights=trained.best,
+        weights=job.weights,
         bootstrap=job.bootstrap,
     )
-    done = Done(
-        train_images=trained.train_images,
-        epochs=trained.epochs,
-        training_s=trained.seconds,
-        images_per_second=trained.images_per_second,
-        hardware=trained.hardware,
-        unread=tuple(f"{failure.case}: {failure.reason}" for failure in summary.failures),
-    )
+    done = replace(trained, unread=tuple(f"{failure.case}: {failure.reason}" for failure in summary.failures))
     note = {"key": job.key, "arm": str(job.arm), **asdict(done)}
     write_text(job.folder / DONE, json.dumps(note, indent=1, ensure_ascii=False) + "\n")
     return done
@@ -278,6 +280,26 @@ def _refuse_seen(arm: Arm, part: DataSet, init: Job | None) -> None:
             )
             raise DatasetError(msg)
         init = init.init
+
+
+def _trained(job: Job) -> Done:
+    """An arm whose training has ended, before it is tested."""
+    run = job.folder / RUN
+    if run.is_dir() and not (run / RECIPE).is_file():
+        shutil.rmtree(run)  # cut off before it had begun, so there is nothing to go on with
+    trained = train(
+        job.recipe, job.part, run, init=None if job.init is None else job.init.weights, resume=True, cache=job.cache
+    )
+    ledger = json.loads((run / "ledger.json").read_text(encoding="utf-8"))
+    return Done(
+        train_images=trained.train_images,
+        epochs=trained.epochs,
+        training_s=trained.seconds,
+        images_per_second=trained.images_per_second,
+        hardware=trained.hardware,
+        unread=(),
+        left_out=tuple(f"{row['case']}: {row['reason']}" for row in ledger["rows"] if row["status"] == "refused"),
+    )
 
 
 def _folder_name(arm: Arm, key: str) -> str:

@@ -152,6 +152,7 @@ def _facts(findings: Findings) -> Iterator[str]:
 def _failed(findings: Findings) -> str:
     lines = [f"{report.job.arm}: {reason}" for report in findings.failed if (reason := reason_of(report))]
     lines += [f"not read or predicted, counted as missed: {line}" for line in findings.unread]
+    lines += [f"left out, neither trained on nor scored nor counted as missed: {line}" for line in findings.left_out]
     if not lines:
         return ""
     return f'<div class="failed"><h2>Failed</h2><ul>{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul></div>'

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from aunet.datasets.dataset import DataSet
 from aunet.datasets.inspection import inspect_pixels
 from aunet.errors import WriteError
 from aunet.evaluation.rows import read_rows
@@ -76,6 +77,8 @@ class Findings:
     arms: tuple[ArmReport, ...] = ()
     data: Mapping[str, str] | None = None
     """What each data set is, in a few words."""
+    left_out: tuple[str, ...] = ()
+    """Images that were neither trained on, nor scored, nor counted as missed, each with its reason, once."""
 
     @property
     def failed(self) -> tuple[ArmReport, ...]:
@@ -84,7 +87,7 @@ class Findings:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """Images that could not be read or predicted, each with its reason, once."""
+        """Test images that could not be read or predicted and count as missed, each with its reason, once."""
         found = (line for report in self.arms if isinstance(report.outcome, Done) for line in report.outcome.unread)
         return tuple(dict.fromkeys(found))
 
@@ -143,6 +146,7 @@ def run_study(study: Study, order: Order, workers: Workers, *, on_progress: OnPr
         _pictures(study, runs, finished),
         reports,
         described,
+        _left_out(reports),
     )
 
 
@@ -190,6 +194,19 @@ def _pictures(study: Study, runs: Sequence[EntryRuns], finished: Mapping[str, Se
     return tuple(pictures)
 
 
+def _left_out(reports: Sequence[ArmReport]) -> tuple[str, ...]:
+    """What the data sets of the arms refused, and what could not be read to train on."""
+    found: list[str] = []
+    for report in reports:
+        outcome = report.outcome
+        found += outcome.left_out if isinstance(outcome, Done) else _refused(report.job.part)
+    return tuple(dict.fromkeys(found))
+
+
+def _refused(dataset: DataSet) -> tuple[str, ...]:
+    return tuple(f"{row.case}: {row.reason}" for row in dataset.ledger.rows if row.status == "refused")
+
+
 def _distributions(
     study: Study,
     order: Order,
@@ -197,15 +214,16 @@ def _distributions(
     described: Mapping[str, str],
     on_progress: OnProgress | None,
 ) -> Findings:
-    found = [
-        distribution_of(entry.name, inspect_pixels(sources[entry.data].dataset, on_progress=on_progress))
-        for entry in study.entries
-    ]
+    inspected = {
+        entry.name: inspect_pixels(sources[entry.data].dataset, on_progress=on_progress) for entry in study.entries
+    }
+    found = [distribution_of(name, one) for name, one in inspected.items()]
+    left_out = tuple(dict.fromkeys(line for one in inspected.values() for line in _refused(one.dataset)))
     table = distribution_table(found)
     about = "Area of the masses as a share of the image, and the images by property; hatches tell the bars apart."
     picture = Picture(study.name, about, distribution_figure(found))
     numbers = pd.DataFrame(table.rows, columns=["kind", *table.columns[1:]])
-    return Findings(study, order, (table,), numbers, pictures=(picture,), data=described)
+    return Findings(study, order, (table,), numbers, pictures=(picture,), data=described, left_out=left_out)
 
 
 def _patient_numbers(source: Source) -> Mapping[str, int]:
