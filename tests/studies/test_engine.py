@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -208,6 +210,30 @@ def test_test_images_that_could_not_be_read_are_tried_again(
     assert (len(first.outcome.unread), second.outcome.unread) == (1, ())
     assert second.estimate is None
     assert job.weights.stat().st_mtime_ns == weights
+
+
+HOLD = "import sys; from pathlib import Path; from aunet.studies.lock import locked\n"
+HOLD += "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+
+
+def test_an_arm_that_another_process_runs_is_named_and_the_others_go_on(
+    phantoms: Path, small_entry: MakeEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aunet.studies.lock.PATIENCE_S", 0.0)
+    held, free = jobs_of(phantoms, tmp_path, (small_entry("held"), small_entry("free", "training.alpha=2.0")))
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(held.folder)], stdin=pipe, stdout=pipe) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        first, second = run_jobs((held, free), Here())
+        other.kill()
+
+    (again,) = run_jobs((held,), Here())
+
+    assert isinstance(first.outcome, Failed)
+    assert "is being run by another process" in first.outcome.reason
+    assert isinstance(second.outcome, Done)
+    assert isinstance(again.outcome, Done)
 
 
 def test_a_damaged_mark_is_no_mark(phantoms: Path, small_entry: MakeEntry, tmp_path: Path) -> None:

@@ -7,19 +7,17 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from aunet.errors import AunetError
-from aunet.studies.engine import HasRecipe
-from aunet.studies.jobs import Failed, guarded
+from aunet.studies.jobs import Failed, Job, guarded
 from aunet.training.recipe import Recipe
 
 RETRIES = 5
 """How often an arm is started again when its node or its process is lost."""
 
-_Item = TypeVar("_Item", bound=HasRecipe)
 _Result = TypeVar("_Result")
 
 
 class OnCluster:
-    """Gives each item to the cluster as a task with its share of processors and GPUs.
+    """Gives each job to the cluster as a task with its share of processors and GPUs.
 
     A task that is lost with its node is started again on another one, where the arm goes on from its own checkpoint.
     """
@@ -40,36 +38,34 @@ class OnCluster:
             raise AunetError(msg) from error
         self._has_gpus = ray.cluster_resources().get("GPU", 0) > 0
 
-    def each(
-        self, function: Callable[[_Item], _Result], items: Sequence[_Item]
-    ) -> Iterator[tuple[_Item, _Result | Failed]]:
-        """Call a function with each item, as many at a time as the cluster has room for.
+    def each(self, function: Callable[[Job], _Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, _Result | Failed]]:
+        """Call a function with each job, as many at a time as the cluster has room for.
 
         Args:
             function: One of those of `aunet.studies.jobs`.
-            items: What it is called with.
+            jobs: What it is called with.
 
         Yields:
-            Each item with its result, as they are ready; an item that was lost too often with its reason.
+            Each job with its result, as they are ready; a job that was lost too often with its reason.
 
         Raises:
             RayTaskError: A bug in the function.
         """
         task = ray.remote(guarded)
         waiting = {}
-        for item in items:
-            cpus, gpus = share_of(item.recipe, has_gpus=self._has_gpus)
+        for job in jobs:
+            cpus, gpus = share_of(job.recipe, has_gpus=self._has_gpus)
             options = task.options(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, scheduling_strategy="SPREAD")
-            waiting[options.remote(function, item)] = item
+            waiting[options.remote(function, job)] = job
         while waiting:
             (ready,), _ = ray.wait(list(waiting), num_returns=1)
-            item = waiting.pop(ready)
+            job = waiting.pop(ready)
             try:
-                yield item, ray.get(ready)
+                yield job, ray.get(ready)
             except RayTaskError:
                 raise
             except RayError as error:
-                yield item, Failed(f"lost {RETRIES + 1} times with its node or process: {error}")
+                yield job, Failed(f"lost {RETRIES + 1} times with its node or process: {error}")
 
 
 def share_of(recipe: Recipe, *, has_gpus: bool) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from aunet.inference.segmenter import Segmenter
 from aunet.io.aside import digest, write_text
 from aunet.studies.arms import Arm, with_pretraining
 from aunet.studies.cost import seconds_per_step
+from aunet.studies.lock import locked
 from aunet.studies.sources import Source
 from aunet.training.data import sides_of
 from aunet.training.recipe import Recipe
@@ -26,7 +27,6 @@ from aunet.training.run import prepare, train
 
 logger = logging.getLogger(__name__)
 
-_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 DONE = "arm.json"
@@ -89,22 +89,6 @@ class Failed:
     """What could not be done, and why."""
 
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """All images of a data set to be prepared in one way."""
-
-    dataset: DataSet
-    recipe: Recipe
-    cache: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """A step to be timed."""
-
-    recipe: Recipe
 
 
 def make_jobs(
@@ -188,47 +172,36 @@ def run_arm(job: Job) -> Done:
         job: The arm, everything that it starts from being finished.
 
     Returns:
-        What it cost. An arm that can't be run is the AunetError of training or evaluation.
+        What it cost. An arm that can't be run, or is being run by another process, is an AunetError.
     """
     logger.info("%s: %s", job.folder.name, job.arm)
-    trained = finished(job) or _trained(job)
-    summary = evaluate(
-        Segmenter.load(job.weights),
-        job.part,
-        job.folder / EVALUATION,
-        cache=job.cache,
-        weights=job.weights,
-        bootstrap=job.bootstrap,
-    )
-    done = replace(trained, unread=tuple(f"{failure.case}: {failure.reason}" for failure in summary.failures))
-    note = {"key": job.key, "arm": str(job.arm), **asdict(done)}
-    write_text(job.folder / DONE, json.dumps(note, indent=1, ensure_ascii=False) + "\n")
-    return done
+    with locked(job.folder):
+        return _run(job)
 
 
-def prepare_all(preparation: Preparation) -> int:
+def prepare_all(job: Job) -> int:
     """Prepare every image that is not in the cache yet.
 
     Args:
-        preparation: The images and the way.
+        job: The images and the way.
 
     Returns:
         How many are there now; those that can't be read are named by the arms.
     """
-    counts = prepare(preparation.recipe, preparation.dataset, preparation.cache).counts
+    counts = prepare(job.recipe, job.part, job.cache).counts
     return counts["read"] + counts["repaired"]
 
 
-def time_step(timing: Timing) -> float:
+def time_step(job: Job) -> float:
     """Seconds of a step.
 
     Args:
-        timing: What is timed.
+        job: What is timed.
 
     Returns:
         The seconds.
     """
-    return seconds_per_step(timing.recipe)
+    return seconds_per_step(job.recipe)
 
 
 def train_images(job: Job) -> int:
@@ -244,18 +217,18 @@ def train_images(job: Job) -> int:
     return len(sides_of(job.part, validation_fraction=settings.validation_fraction, seed=settings.seed).train)
 
 
-def guarded(function: Callable[[_Item], _Result], item: _Item) -> _Result | Failed:
-    """What a function says of an item, or why it could not.
+def guarded(function: Callable[[Job], _Result], job: Job) -> _Result | Failed:
+    """What a function says of a job, or why it could not.
 
     Args:
         function: Any of the functions above.
-        item: What it is called with.
+        job: What it is called with.
 
     Returns:
         Its result. Errors of our own, of files and of PyTorch (memory) become a reason; a bug stays an error.
     """
     try:
-        return function(item)
+        return function(job)
     except (AunetError, OSError, ValueError, RuntimeError) as error:
         return Failed(str(error) or type(error).__name__)
 
@@ -280,6 +253,22 @@ def _refuse_seen(arm: Arm, part: DataSet, init: Job | None) -> None:
             )
             raise DatasetError(msg)
         init = init.init
+
+
+def _run(job: Job) -> Done:
+    trained = finished(job) or _trained(job)
+    summary = evaluate(
+        Segmenter.load(job.weights),
+        job.part,
+        job.folder / EVALUATION,
+        cache=job.cache,
+        weights=job.weights,
+        bootstrap=job.bootstrap,
+    )
+    done = replace(trained, unread=tuple(f"{failure.case}: {failure.reason}" for failure in summary.failures))
+    note = {"key": job.key, "arm": str(job.arm), **asdict(done)}
+    write_text(job.folder / DONE, json.dumps(note, indent=1, ensure_ascii=False) + "\n")
+    return done
 
 
 def _trained(job: Job) -> Done:
