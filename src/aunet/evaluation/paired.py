@@ -42,7 +42,8 @@ def compare_paired(
         The comparison.
 
     Source:
-        Wilcoxon 1945, doi 10.2307/3001968; Pratt 1959, doi 10.1080/01621459.1959.10501526 (ranks of zeros); Kerby 2014, doi 10.2466/11.IT.3.1 (rank-biserial correlation).
+        Wilcoxon 1945, doi 10.2307/3001968; Pratt 1959, doi 10.1080/01621459.1959.10501526 (ranks of zeros);
+        Kerby 2014, doi 10.2466/11.IT.3.1 (rank-biserial correlation).
     """
     both = ~(np.isnan(ours) | np.isnan(reference))
     if not both.any():

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,19 +13,19 @@ from matplotlib.figure import Figure
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.inspection import inspect_pixels
 from aunet.errors import WriteError
-from aunet.evaluation.rows import read_rows
+from aunet.evaluation.rows import ImageRow, read_rows
 from aunet.evaluation.stats import DEFAULT_BOOTSTRAP
 from aunet.evaluation.tables import Table
 from aunet.io.aside import write_text
 from aunet.studies import quick as small
-from aunet.studies.arms import Study, arms_of
+from aunet.studies.arms import Entry, Study, arms_of
 from aunet.studies.categories import HOW_COUNTED, category_table, find_cases, first_places_table
 from aunet.studies.complexity_table import complexity_table, measure_networks, tidy_complexity
 from aunet.studies.engine import ArmReport, Workers, run_jobs
 from aunet.studies.figures import cumulative_figure, distribution_figure, distribution_of, distribution_table
 from aunet.studies.jobs import Done, Job, arm_key, make_jobs
 from aunet.studies.overlays import comparison_figure, quarter_cases, shapes_figure, short_names, show, size_cases
-from aunet.studies.results import EntryRuns, results
+from aunet.studies.results import EntryResult, EntryRuns, results
 from aunet.studies.score_tables import comparison_table, score_table, tidy
 from aunet.studies.sources import Source, open_sources
 
@@ -128,10 +128,9 @@ def run_study(study: Study, order: Order, workers: Workers, *, on_progress: OnPr
     for entry in study.entries:
         keys = [arm_key(arm, sources) for arm in arms[entry.name]]
         finished[entry.name] = tuple(done[key] for key in keys if key in done)
-        rows = tuple(tuple(read_rows(job.per_image)) for job in finished[entry.name])
-        runs.append(EntryRuns(entry.name, entry.data, rows, len(keys), _patient_numbers(sources[entry.data])))
+        runs.append(_runs_of(entry, finished[entry.name], len(keys), _patient_numbers(sources[entry.data])))
     found = results(runs, reference=study.reference, bootstrap=bootstrap)
-    tables, notes = [score_table(study.title, found, study.published)], []
+    tables, notes = [score_table(study.title, found, study.published)], list(_too_few(runs, found))
     if study.kind == "categories":
         cases = find_cases(runs)
         tables += [first_places_table(cases), category_table(cases)]
@@ -192,6 +191,23 @@ def _pictures(study: Study, runs: Sequence[EntryRuns], finished: Mapping[str, Se
     if columns := [one for one in shapes if one is not None]:
         pictures.append(Picture("figure7", f"{outlines} {overlap}", shapes_figure(columns, names[-1])))
     return tuple(pictures)
+
+
+def _runs_of(entry: Entry, jobs: Sequence[Job], arms: int, patients: Mapping[str, int]) -> EntryRuns:
+    """What the finished arms of an entry found, the folds of a seed put together."""
+    rows = tuple(tuple(read_rows(job.per_image)) for job in jobs)
+    by_seed: dict[int, tuple[ImageRow, ...]] = {}
+    for job, found in zip(jobs, rows, strict=True):
+        by_seed[job.arm.seed] = (*by_seed.get(job.arm.seed, ()), *found)
+    return EntryRuns(entry.name, entry.data, tuple(by_seed.values()), arms, patients, rows if entry.folds else ())
+
+
+def _too_few(runs: Sequence[EntryRuns], found: Sequence[EntryResult]) -> Iterator[str]:
+    """What is said where seeds or arms are missing."""
+    if single := [entry.name for entry in runs if len(entry.runs) < 2]:
+        yield f"Fewer than two seeds, so nothing here says how much another one would change: {', '.join(single)}."
+    if short := [f"{one.name} ({one.runs} of {one.arms})" for one in found if one.runs < one.arms]:
+        yield f"Not all runs have finished, and the rows hold what has: {', '.join(short)}."
 
 
 def _left_out(reports: Sequence[ArmReport]) -> tuple[str, ...]:
