@@ -70,8 +70,6 @@ def test_what_is_done_is_not_done_again(phantoms: Path, small_entry: MakeEntry, 
     [
         "hardware.precision=bf16-mixed",
         "hardware.tf32=true",
-        "hardware.devices=2",
-        "hardware.num_nodes=2",
         "provenance.licence=none",
     ],
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from aunet.errors import RecipeError
 from aunet.training.recipe import Recipe, load_recipe
 
 PAPER_RECIPE = "paper/aunet_r16"
@@ -115,12 +116,24 @@ def arms_of(entry: Entry, *, seeds: int, changes: Sequence[str] = ()) -> tuple[A
         changes: Changes of every arm's recipe, which hold after the entry's own.
 
     Returns:
-        The arms by seed, then by fold. A recipe that can't be used is a RecipeError.
+        The arms by seed, then by fold.
+
+    Raises:
+        RecipeError: A recipe can't be used, or asks for several devices.
     """
     folds: list[Fold | None] = [Fold(number, entry.folds) for number in range(1, entry.folds + 1)]
     arms = []
     for seed in range(seeds):
         recipe = load_recipe(Path(entry.recipe), [*entry.changes, *changes, f"training.seed={seed}"])
+        hardware = recipe.hardware
+        if hardware.devices * hardware.num_nodes > 1:
+            # Lightning would start the whole command once more for each device.
+            msg = (
+                f"{entry.name}: the recipe asks for {hardware.devices} devices on {hardware.num_nodes} machines, and "
+                "an arm of a study is trained on one; set hardware.devices and hardware.num_nodes to 1, and give "
+                "several arms at a time to a cluster by --engine ray"
+            )
+            raise RecipeError(msg)
         init = _pretraining_arm(entry, seed=seed, changes=changes)
         arms += [Arm(entry.name, recipe, entry.data, fold, init) for fold in folds or [None]]
     return tuple(arms)

@@ -33,8 +33,8 @@ DONE = "arm.json"
 RUN = "run"
 EVALUATION = "evaluation"
 PER_IMAGE = "per_image.csv"
-_HARDWARE_OF_THE_RESULT = {"precision", "tf32", "devices", "num_nodes"}
-"""Counts and roundings of products; the batch is one of each device. All else changes the last digits at most."""
+_HARDWARE_OF_THE_RESULT = {"precision", "tf32"}
+"""How products are rounded; all else changes the last digits at most."""
 
 
 @dataclass(frozen=True, slots=True)

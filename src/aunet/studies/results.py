@@ -1,4 +1,4 @@
-"""The scores of a study: means over images and seeds, intervals over patients, and comparisons with the reference entry."""
+"""The scores of a study: means over images and seeds, intervals over patients, and comparisons with a reference."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
