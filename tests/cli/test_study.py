@@ -53,6 +53,15 @@ def test_a_study_leaves_three_tables_and_a_page(finished: Path) -> None:
     assert "http" not in page
 
 
+def test_the_84_cases_are_written_and_told(tmp_path: Path) -> None:
+    result = runner.invoke(verb, arguments("s3-s6", tmp_path / "out", "--set", "network.name=wrong", "--json"))
+
+    rows = list(csv.DictReader((tmp_path / "out" / "categories.csv").read_text().splitlines()))
+    told = json.loads(result.stdout)["categories"]
+    assert len(rows) == len(told) == 84 * 4
+    assert told[0] | {"images": 0, "mean": None} == told[0]
+
+
 def test_a_folder_holds_one_study(finished: Path) -> None:
     result = runner.invoke(verb, arguments("table3", finished))
 

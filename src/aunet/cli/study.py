@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pandas as pd
 import typer
 
 from aunet.cli.progress import terminal_progress
@@ -112,14 +113,14 @@ def _show(findings: Findings, page: Path) -> None:
 
 
 def _document(findings: Findings) -> dict[str, object]:
-    records = findings.numbers.to_dict(orient="records")
     return {
         "study": findings.study.name,
         "title": findings.study.title,
         "out": str(findings.order.out),
         "data": dict(findings.data or {}),
         "notes": notes_of(findings),
-        "rows": [{str(key): _plain(value) for key, value in record.items()} for record in records],
+        "rows": _records(findings.numbers),
+        **({} if findings.categories is None else {"categories": _records(findings.categories)}),
         "arms": [
             {
                 "arm": str(report.job.arm),
@@ -133,6 +134,11 @@ def _document(findings: Findings) -> dict[str, object]:
         "unread": list(findings.unread),
         "left_out": list(findings.left_out),
     }
+
+
+def _records(numbers: pd.DataFrame) -> list[dict[str, object]]:
+    records = numbers.to_dict(orient="records")
+    return [{str(key): _plain(value) for key, value in record.items()} for record in records]
 
 
 def _plain(value: object) -> object:

@@ -59,6 +59,8 @@ def write_findings(findings: Findings) -> Path:
     write_text(out / "table.md", to_markdown(findings.tables, title=title, notes=notes))
     write_text(out / "table.tex", to_latex(findings.tables, notes=notes))
     write_text(out / "table.csv", findings.numbers.to_csv(index=False, lineterminator="\n"))
+    if findings.categories is not None:
+        write_text(out / "categories.csv", findings.categories.to_csv(index=False, lineterminator="\n"))
     for picture in findings.pictures:
         write_picture(picture, out)
     page = _TEMPLATE.substitute(

@@ -19,12 +19,12 @@ from aunet.evaluation.tables import Table
 from aunet.io.aside import write_text
 from aunet.studies import quick as small
 from aunet.studies.arms import Entry, Study, arms_of
-from aunet.studies.categories import HOW_COUNTED, category_table, find_cases, first_places_table
+from aunet.studies.categories import HOW_COUNTED, category_table, find_cases, first_places_table, tidy_cases
 from aunet.studies.complexity_table import complexity_table, measure_networks, tidy_complexity
 from aunet.studies.engine import ArmReport, Workers, run_jobs
 from aunet.studies.figures import cumulative_figure, distribution_figure, distribution_of, distribution_table
-from aunet.studies.jobs import Done, Job, arm_key, make_jobs
-from aunet.studies.overlays import comparison_figure, quarter_cases, shapes_figure, short_names, show, size_cases
+from aunet.studies.jobs import Done, Failed, Job, arm_key, make_jobs
+from aunet.studies.overlays import Shown, comparison_figure, quarter_cases, shapes_figure, short_names, show, size_cases
 from aunet.studies.results import EntryResult, EntryRuns, results
 from aunet.studies.score_tables import comparison_table, score_table, tidy
 from aunet.studies.sources import Source, open_sources
@@ -77,6 +77,8 @@ class Findings:
     arms: tuple[ArmReport, ...] = ()
     data: Mapping[str, str] | None = None
     """What each data set is, in a few words."""
+    categories: pd.DataFrame | None = None
+    """What the tables of the 84 cases round; None for other studies."""
     left_out: tuple[str, ...] = ()
     """Images that were neither trained on, nor scored, nor counted as missed, each with its reason, once."""
 
@@ -131,20 +133,25 @@ def run_study(study: Study, order: Order, workers: Workers, *, on_progress: OnPr
         runs.append(_runs_of(entry, finished[entry.name], len(keys), _patient_numbers(sources[entry.data])))
     found = results(runs, reference=study.reference, bootstrap=bootstrap)
     tables, notes = [score_table(study.title, found, study.published)], list(_too_few(runs, found))
+    categories = None
     if study.kind == "categories":
         cases = find_cases(runs)
+        categories = tidy_cases(cases)
         tables += [first_places_table(cases), category_table(cases)]
         notes.append(HOW_COUNTED)
     tables.append(comparison_table(found, reference=study.reference))
+    pictures, unshown = _pictures(study, runs, finished)
+    notes += [f"Left out of the figures: {line}" for line in unshown]
     return Findings(
         study,
         order,
         tuple(tables),
         tidy(found, study.published),
         tuple(notes),
-        _pictures(study, runs, finished),
+        pictures,
         reports,
         described,
+        categories,
         _left_out(reports),
     )
 
@@ -164,18 +171,22 @@ def _claim(out: Path, name: str) -> None:
     write_text(note, json.dumps({"study": name}) + "\n")
 
 
-def _pictures(study: Study, runs: Sequence[EntryRuns], finished: Mapping[str, Sequence[Job]]) -> tuple[Picture, ...]:
+def _pictures(
+    study: Study, runs: Sequence[EntryRuns], finished: Mapping[str, Sequence[Job]]
+) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+    """The figures, and the images that can't be shown in them with their reasons."""
     if study.kind == "cumulative":
         scores = {entry.name: entry.values("dsc", entry.cases) for entry in runs}
         about = "Empirical cumulative distribution of DSC; the further a line lies down and right, the better."
-        return (Picture(study.name, about, cumulative_figure(scores)),)
+        return (Picture(study.name, about, cumulative_figure(scores)),), ()
     if study.kind != "overlays":
-        return ()
+        return (), ()
     by_data: dict[str, list[EntryRuns]] = {}
     for entry in runs:
         by_data.setdefault(entry.data, []).append(entry)
     names = short_names(runs)
-    compared, shapes = [], []
+    compared: list[Shown | Failed] = []
+    shapes: list[Shown | Failed] = []
     for data, entries in by_data.items():
         able = [entry for entry in entries if entry.runs]
         if len(able) < len(names):
@@ -186,11 +197,12 @@ def _pictures(study: Study, runs: Sequence[EntryRuns], finished: Mapping[str, Se
     outlines = "Reference outlines are white and solid, predicted ones green and dashed."
     overlap = "Below, the overlap: red (hatched) reference only, green (dotted) prediction only, yellow both."
     pictures = []
-    if rows := [one for one in compared if one is not None]:
+    if rows := [one for one in compared if isinstance(one, Shown)]:
         pictures.append(Picture("figure6", outlines, comparison_figure(rows, names)))
-    if columns := [one for one in shapes if one is not None]:
+    if columns := [one for one in shapes if isinstance(one, Shown)]:
         pictures.append(Picture("figure7", f"{outlines} {overlap}", shapes_figure(columns, names[-1])))
-    return tuple(pictures)
+    unshown = tuple(dict.fromkeys(one.reason for one in (*compared, *shapes) if isinstance(one, Failed)))
+    return tuple(pictures), unshown
 
 
 def _runs_of(entry: Entry, jobs: Sequence[Job], arms: int, patients: Mapping[str, int]) -> EntryRuns:
