@@ -9,8 +9,10 @@ import typer
 from typer.testing import CliRunner
 
 from aunet.cli import study
+from aunet.datasets.opening import open_dataset
 from aunet.errors import AunetError, RecipeError, WriteError
 from aunet.evaluation.summary import HAU_NOTE
+from aunet.phantom.layouts import write_folder
 
 verb = typer.Typer()
 verb.command()(study.run)
@@ -51,6 +53,15 @@ def test_a_study_leaves_three_tables_and_a_page(finished: Path) -> None:
     assert "http" not in page
 
 
+def test_the_84_cases_are_written_and_told(tmp_path: Path) -> None:
+    result = runner.invoke(verb, arguments("s3-s6", tmp_path / "out", "--set", "network.name=wrong", "--json"))
+
+    rows = list(csv.DictReader((tmp_path / "out" / "categories.csv").read_text().splitlines()))
+    told = json.loads(result.stdout)["categories"]
+    assert len(rows) == len(told) == 84 * 4
+    assert told[0] | {"images": 0, "mean": None} == told[0]
+
+
 def test_a_folder_holds_one_study(finished: Path) -> None:
     result = runner.invoke(verb, arguments("table3", finished))
 
@@ -71,6 +82,26 @@ def test_an_arm_that_fails_is_named_and_gives_status_1(tmp_path: Path) -> None:
     assert told["rows"][0]["runs"] == 1
     assert "wrong on data, seed 0: unknown network 'wrong'" in result.stderr
     assert "unknown network" in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("folds", [0, 2])
+def test_images_that_are_left_out_are_named_and_give_status_1(folds: int, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_folder(data, patients=6, seed=1, rows=128)
+    unreadable = next(one for one in open_dataset(f"folder:{data}").samples if one.split == "train")
+    unreadable.image_path.write_bytes(b"no image")
+    (tmp_path / "mine.toml").write_text(f'title = "Mine"\n[[arms]]\nname = "one"\nfolds = {folds}\n')
+
+    result = runner.invoke(
+        verb, arguments(str(tmp_path / "mine.toml"), tmp_path / "out", "--data", f"folder:{data}", "--json")
+    )
+
+    assert result.exit_code == 1, result.output
+    told = json.loads(result.stdout)
+    assert (told["unread"], len(told["left_out"])) == ([], 1)
+    assert told["left_out"][0].startswith(f"{unreadable.case}: ")
+    assert f"{unreadable.case}: " in result.stderr
+    assert "neither trained on nor scored nor counted as missed" in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_what_was_changed_in_every_arm_is_said_beside_the_table(tmp_path: Path) -> None:

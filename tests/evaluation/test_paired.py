@@ -26,8 +26,19 @@ def test_the_effect_weighs_signs_by_rank() -> None:
 
     found = compare_paired(differences, np.zeros(5), ONE_EACH)
 
-    assert found.effect == pytest.approx((2 + 3 + 4 - 1) / (1 + 2 + 3 + 4))
+    # The patient without a difference has rank 1, and counts in the sum of the ranks.
+    assert found.effect == pytest.approx((3 + 4 + 5 - 2) / (1 + 2 + 3 + 4 + 5))
     assert found.n == 5
+    # Of the 2**4 signs of the ranks 2 to 5, two have a sum of minus ranks up to ours (none, and 2), two are their
+    # opposites.
+    assert found.p == pytest.approx(2 * 2 / 2**4)
+
+
+def test_nine_ties_and_one_gain_are_a_small_effect() -> None:
+    found = compare_paired(np.array([0.0] * 9 + [0.1]), np.zeros(10), np.arange(10))
+
+    assert found.effect == pytest.approx(10 / 55)
+    assert (found.n, found.p) == (10, 1.0)
 
 
 def test_images_of_one_patient_make_one_pair() -> None:

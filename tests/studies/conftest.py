@@ -45,6 +45,14 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other_phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Phantoms of other patients, whose images have the names of the first ones'."""
+    folder = tmp_path_factory.mktemp("studies") / "other"
+    write_folder(folder, patients=6, seed=6, rows=128)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe that trains in a second."""
     path = tmp_path_factory.mktemp("recipes") / "small.toml"
@@ -56,8 +64,8 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_entry(recipe_file: Path) -> Callable[..., Entry]:
     """Makes an entry that trains in a second."""
 
-    def make(name: str, *changes: str, folds: int = 0, pretraining: Entry | None = None) -> Entry:
-        return Entry(name, changes, str(recipe_file), "data", folds, pretraining)
+    def make(name: str, *changes: str, data: str = "data", folds: int = 0, pretraining: Entry | None = None) -> Entry:
+        return Entry(name, changes, str(recipe_file), data, folds, pretraining)
 
     return make
 

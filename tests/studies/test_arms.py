@@ -48,6 +48,12 @@ def test_a_study_names_its_data_sets_those_to_pretrain_on_first() -> None:
     assert Study("s", "title", (scratch, TUNED), kind="complexity").data == ()
 
 
+@pytest.mark.parametrize("change", ["hardware.devices=2", "hardware.num_nodes=2"])
+def test_an_arm_on_several_devices_is_refused(change: str) -> None:
+    with pytest.raises(RecipeError, match=r"tuned: .* an arm of a study is trained on one; set hardware\.devices"):
+        arms_of(TUNED, seeds=1, changes=[change])
+
+
 def test_a_recipe_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"absent\.toml: no such recipe"):
         arms_of(Entry("x", recipe=str(tmp_path / "absent.toml")), seeds=1)

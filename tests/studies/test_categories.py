@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from aunet.evaluation.rows import ImageRow
-from aunet.studies.categories import category_table, find_cases, first_places_table, values_in
+from aunet.studies.categories import category_table, find_cases, first_places_table, tidy_cases, values_in
 from aunet.studies.results import EntryRuns
 
 MakeRow = Callable[..., ImageRow]
@@ -45,6 +45,15 @@ def test_there_are_84_cases(entries: tuple[EntryRuns, EntryRuns]) -> None:
 
     assert len(cases) == 84
     assert len({(case.attribute, case.value) for case in cases}) == 21
+
+
+def test_all_cases_are_written_unrounded(entries: tuple[EntryRuns, EntryRuns]) -> None:
+    numbers = tidy_cases(find_cases(entries)).set_index(["value", "metric", "entry"])
+
+    assert len(numbers) == 84 * 2
+    assert numbers.loc[("ROUND", "dsc", "UNet"), "mean"] == pytest.approx(65)
+    assert not numbers.loc[("ROUND", "dsc", "UNet"), "is_first"]
+    assert numbers.loc[("ROUND", "dsc", "AUNet"), "is_first"]
 
 
 def test_an_image_counts_in_every_category_of_its_masses(entries: tuple[EntryRuns, EntryRuns]) -> None:

@@ -15,7 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from aunet.datasets.dataset import DataSet
+from aunet.datasets.ledger import Ledger
+from aunet.evaluation.stats import Bootstrap
 from aunet.phantom.layouts import write_folder
+from aunet.studies.arms import Arm
+from aunet.studies.jobs import Job
 from aunet.training.recipe import parse_recipe
 
 pytest.importorskip("ray", reason="the extra `cluster` is not installed")
@@ -160,11 +165,24 @@ def test_without_a_cluster_there_is_one_message_and_status_2(study: Path, tmp_pa
     assert "Traceback" not in said
 
 
-def test_a_task_takes_a_processor_a_thread_and_the_gpus_that_it_computes_on() -> None:
+def test_a_task_takes_processors_a_gpu_and_the_memory_of_its_training(tmp_path: Path) -> None:
     share_of = importlib.import_module("aunet.studies.cluster").share_of
-    recipe = parse_recipe({"hardware": {"threads": 3, "workers": 2, "devices": 2}}, source="test")
-    on_processors = parse_recipe({"hardware": {"accelerator": "cpu"}}, source="test")
+    dataset = DataSet("none", tmp_path, (), Ledger(()))
 
-    assert share_of(recipe, has_gpus=True) == (5, 2)
-    assert share_of(recipe, has_gpus=False) == (5, 0)
-    assert share_of(on_processors, has_gpus=True) == (1, 0)
+    def share(*, has_gpus: bool, batch: int = 4, **hardware: object) -> tuple[int, int, int]:
+        tables = {"network": {"width": 2}, "training": {"batch_size": batch}, "hardware": hardware}
+        arm = Arm("one", parse_recipe(tables, source="test"), "none", None, None)
+        found: tuple[int, int, int] = share_of(
+            Job(arm, "key", dataset, tmp_path, tmp_path, None, Bootstrap()), has_gpus=has_gpus
+        )
+        return found
+
+    assert share(has_gpus=True, threads=3, workers=2)[:2] == (5, 1)
+    assert share(has_gpus=False, threads=3, workers=2)[:2] == (5, 0)
+    assert share(has_gpus=True, accelerator="cpu")[:2] == (1, 0)
+    on_processor, with_more_images, on_gpu = (
+        share(has_gpus=False)[2],
+        share(has_gpus=False, batch=8)[2],
+        share(has_gpus=True)[2],
+    )
+    assert 700 * 2**20 < on_gpu < on_processor < with_more_images

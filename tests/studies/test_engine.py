@@ -1,11 +1,15 @@
 """Arms that are really trained, on a few phantoms."""
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from aunet.errors import DatasetError
 from aunet.evaluation.stats import Bootstrap
 from aunet.preprocessing import pipeline
 from aunet.studies.arms import Entry, arms_of
@@ -19,8 +23,11 @@ from aunet.training.run import train
 MakeEntry = Callable[..., Entry]
 
 
-def jobs_of(phantoms: Path, root: Path, entries: Sequence[Entry], *, seeds: int = 1) -> tuple[Job, ...]:
-    sources = open_sources(("data",), (f"folder:{phantoms}",))
+def jobs_of(
+    phantoms: Path, root: Path, entries: Sequence[Entry], *, seeds: int = 1, first: Path | None = None
+) -> tuple[Job, ...]:
+    specs = {"data": f"folder:{phantoms}"} | ({"first": f"folder:{first}"} if first else {})
+    sources = open_sources(tuple(specs), tuple(specs.values()))
     arms = [arm for entry in entries for arm in arms_of(entry, seeds=seeds)]
     return make_jobs(arms, sources, folder=root / "arms", cache=root / "cache", bootstrap=Bootstrap(resamples=50))
 
@@ -56,6 +63,38 @@ def test_what_is_done_is_not_done_again(phantoms: Path, small_entry: MakeEntry, 
     assert first.estimate is not None
     assert second.estimate is None
     assert written == {path: path.stat().st_mtime_ns for path in (tmp_path / "arms").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "hardware.precision=bf16-mixed",
+        "hardware.tf32=true",
+        "provenance.licence=none",
+    ],
+)
+def test_what_decides_a_result_decides_the_folder(
+    change: str, phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+) -> None:
+    (one,) = jobs_of(phantoms, tmp_path, (small_entry("a"),))
+    (other,) = jobs_of(phantoms, tmp_path, (small_entry("b", change),))
+
+    assert one.folder != other.folder
+
+
+def test_another_version_or_other_first_weights_have_another_folder(
+    phantoms: Path, small_entry: MakeEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "encoder.safetensors"
+    entry = small_entry("a", f"network.arguments={{pretrained = {str(weights)!r}}}")
+    keys = []
+    for content in ("a", "b"):
+        weights.write_text(content)
+        keys.append(jobs_of(phantoms, tmp_path, (entry,))[0].key)
+    monkeypatch.setattr("aunet.studies.jobs.version", lambda _: "another")
+    keys.append(jobs_of(phantoms, tmp_path, (entry,))[0].key)
+
+    assert len(set(keys)) == 3
 
 
 def test_another_recipe_or_seed_has_another_folder_and_other_hardware_has_not(
@@ -128,15 +167,71 @@ def test_an_arm_that_fails_is_named_with_those_that_need_it_and_the_others_go_on
 
 
 def test_an_arm_starts_from_the_weights_of_its_pretraining(
-    phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+    phantoms: Path, other_phantoms: Path, small_entry: MakeEntry, tmp_path: Path
 ) -> None:
-    tuned = small_entry("tuned", "fine_tuning.requires_checkpoint=true", folds=2, pretraining=small_entry("first"))
+    pretraining = small_entry("pretraining", data="first")
+    tuned = small_entry("tuned", "fine_tuning.requires_checkpoint=true", folds=2, pretraining=pretraining)
 
-    first, *folds = run_jobs(jobs_of(phantoms, tmp_path, (tuned,)), Here())
+    first, *folds = run_jobs(jobs_of(phantoms, tmp_path, (tuned,), first=other_phantoms), Here())
 
-    assert [report.job.arm.name for report in (first, *folds)] == ["first", "tuned", "tuned"]
+    assert [report.job.arm.name for report in (first, *folds)] == ["pretraining", "tuned", "tuned"]
     assert all(report.job.init == first.job for report in folds)
     assert all(isinstance(report.outcome, Done) for report in folds)
+
+
+@pytest.mark.parametrize("data", ["data", "first"])
+def test_no_arm_is_tested_on_what_its_pretraining_was_trained_on(
+    data: str, phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+) -> None:
+    pretraining = small_entry("middle", data=data, pretraining=small_entry("pretraining", data=data))
+    tuned = small_entry("tuned", folds=2, pretraining=pretraining)
+
+    with pytest.raises(DatasetError, match=r"tuned on data, seed 0, fold 1 of 2: starts from middle on .* test images"):
+        jobs_of(phantoms, tmp_path, (tuned,), first=phantoms)
+
+
+def test_test_images_that_could_not_be_read_are_tried_again(
+    phantoms: Path, small_entry: MakeEntry, tmp_path: Path
+) -> None:
+    shutil.copytree(phantoms, tmp_path / "data", copy_function=shutil.copy2)
+    (job,) = jobs_of(tmp_path / "data", tmp_path, (small_entry("one"),))
+    image = next(sample.image_path for sample in job.part.samples if sample.split == "test")
+    hidden = image.rename(tmp_path / "hidden")
+    (first,) = run_jobs([job], Here())
+    weights = job.weights.stat().st_mtime_ns
+    hidden.rename(image)
+
+    (second,) = run_jobs([job], Here())
+
+    assert isinstance(first.outcome, Done)
+    assert isinstance(second.outcome, Done)
+    assert (len(first.outcome.unread), second.outcome.unread) == (1, ())
+    assert second.estimate is None
+    assert job.weights.stat().st_mtime_ns == weights
+
+
+HOLD = "import sys; from pathlib import Path; from aunet.studies.lock import locked\n"
+HOLD += "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+
+
+def test_an_arm_that_another_process_runs_is_named_and_the_others_go_on(
+    phantoms: Path, small_entry: MakeEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aunet.studies.lock.PATIENCE_S", 0.0)
+    held, free = jobs_of(phantoms, tmp_path, (small_entry("held"), small_entry("free", "training.alpha=2.0")))
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(held.folder)], stdin=pipe, stdout=pipe) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        first, second = run_jobs((held, free), Here())
+        other.kill()
+
+    (again,) = run_jobs((held,), Here())
+
+    assert isinstance(first.outcome, Failed)
+    assert "is being run by another process" in first.outcome.reason
+    assert isinstance(second.outcome, Done)
+    assert isinstance(again.outcome, Done)
 
 
 def test_a_damaged_mark_is_no_mark(phantoms: Path, small_entry: MakeEntry, tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ import pytest
 from aunet.datasets.inspection import inspect_pixels
 from aunet.datasets.opening import open_dataset
 from aunet.evaluation.rows import ImageRow
+from aunet.evaluation.stats import Bootstrap
 from aunet.preprocessing.cache import PreparedCache
 from aunet.preprocessing.pipeline import Preprocessing
+from aunet.studies.arms import Entry, arms_of
 from aunet.studies.categories import CATEGORIES
+from aunet.studies.engine import Here, run_jobs
 from aunet.studies.figures import (
     Distribution,
     cumulative_figure,
@@ -19,9 +22,11 @@ from aunet.studies.figures import (
     distribution_of,
     distribution_table,
 )
-from aunet.studies.overlays import Shown, comparison_figure, quarter_cases, shapes_figure, short_names, size_cases
+from aunet.studies.jobs import Failed, make_jobs
+from aunet.studies.overlays import Shown, comparison_figure, quarter_cases, shapes_figure, short_names, show, size_cases
 from aunet.studies.page import write_picture
 from aunet.studies.results import EntryRuns
+from aunet.studies.sources import Source
 from aunet.studies.study import Picture
 
 MakeRow = Callable[..., ImageRow]
@@ -109,6 +114,28 @@ def test_images_of_figure_6_lie_at_the_quarters_of_the_mean_dsc(scored: tuple[En
 
 def test_images_of_figure_7_have_the_smallest_the_median_and_the_largest_mass(scored: tuple[EntryRuns, ...]) -> None:
     assert size_cases(scored[0]) == ("e", "c", "a")
+
+
+def test_an_image_that_can_no_longer_be_read_is_named(
+    phantoms: Path, small_entry: Callable[..., Entry], tmp_path: Path, scored: tuple[EntryRuns, ...]
+) -> None:
+    data = Source(open_dataset(f"folder:{phantoms}"))
+    (job,) = make_jobs(
+        arms_of(small_entry("one"), seeds=1),
+        {"data": data},
+        folder=tmp_path / "arms",
+        cache=tmp_path / "cache",
+        bootstrap=Bootstrap(resamples=50),
+    )
+    run_jobs([job], Here())
+    sample = next(one for one in job.part.samples if one.split == "test")
+    gone = replace(sample, image_path=tmp_path / "gone.png")
+    job = replace(job, part=replace(job.part, samples=(gone,)))
+
+    found = show(gone.case, "data", {scored[0].name: [job]}, scored[:1])
+
+    assert isinstance(found, Failed)
+    assert found.reason.startswith(f"{gone.case}: ")
 
 
 def test_a_network_has_one_column_for_all_data_sets(scored: tuple[EntryRuns, ...]) -> None:

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import isnan
 
+import numpy as np
 import pytest
 
 from aunet.evaluation.rows import ImageRow
@@ -37,6 +38,29 @@ def test_the_mean_and_its_spread_are_those_of_the_runs(entries: tuple[EntryRuns,
     assert (unet.missed, unet.scored) == (1, 8)
 
 
+def test_unequal_folds_are_put_together_before_the_mean(make_row: MakeRow) -> None:
+    folds = (
+        (make_row("a", dsc=0.2),),
+        (make_row("b", dsc=0.8), make_row("c", dsc=0.8), make_row("d", dsc=0.6)),
+        (make_row("a", dsc=0.4),),
+        (make_row("b", dsc=0.8), make_row("c", dsc=0.8), make_row("d", dsc=0.8)),
+    )
+    seeds = ((*folds[0], *folds[1]), (*folds[2], *folds[3]))
+    entry = EntryRuns("UNet", "data", seeds, 4, PATIENTS, folds)
+
+    (found,) = results((entry,), reference=None, bootstrap=FEW)
+    score = found.scores["dsc"]
+
+    # The seeds' means are 60 and 70 per cent; those of the folds 20, 220 / 3, 40 and 80, on average 53.3.
+    assert (found.runs, found.images, found.scored) == (4, 4, 8)
+    assert score.mean == pytest.approx(65)
+    assert score.sd == pytest.approx(50**0.5)
+    assert score.sd_folds == pytest.approx(np.std([20, 220 / 3, 40, 80], ddof=1))
+    table = comparison_table((found,), reference=None)
+    assert table.columns[-1] == "s.d. over folds"
+    assert table.rows[0][-1] == "28.3"
+
+
 def test_a_score_of_an_image_is_its_mean_over_the_seeds(entries: tuple[EntryRuns, EntryRuns]) -> None:
     values = entries[0].values("dsc", ("c", "a", "absent"))
 
@@ -54,15 +78,17 @@ def test_the_interval_is_that_of_whole_patients(entries: tuple[EntryRuns, EntryR
 def test_differences_are_over_patients_and_corrected_for_every_comparison(
     entries: tuple[EntryRuns, EntryRuns],
 ) -> None:
-    unet, aunet = results(entries, reference="AUNet", bootstrap=FEW)
+    third = replace(entries[0], name="third")
+    unet, aunet, _ = results((*entries, third), reference="AUNet", bootstrap=FEW)
     found = unet.scores["dsc"].against_reference
 
     assert found is not None
     assert found.n == 3
     assert found.difference == pytest.approx(((60 + 70) / 2 - 90 + 30 - 90 + 80 - 90) / 3)
     assert found.effect == -1.0
-    # The other four scores have no values here, so there is one comparison.
-    assert unet.scores["dsc"].p_holm == found.p == pytest.approx(2 / 2**3)
+    # The other four scores have no values here, so there are two comparisons.
+    assert found.p == pytest.approx(2 / 2**3)
+    assert unet.scores["dsc"].p_holm == pytest.approx(2 * 2 / 2**3)
     assert aunet.scores["dsc"].against_reference is None
 
 

@@ -1,9 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from aunet.cli.app import app
+from aunet.datasets.identity import identity_of
 from aunet.datasets.split_file import read_splits
 from aunet.errors import DatasetError
 from aunet.phantom.inbreast_layout import write_inbreast
@@ -63,3 +65,9 @@ def test_the_identity_knows_sides_and_files(phantoms: Path) -> None:
 
     assert len(set(identities)) == 3
     assert again.identity(Fold(1, 2)) == identities[1]
+
+
+def test_the_identity_knows_whose_the_images_are(phantoms: Path) -> None:
+    samples = open_sources(("data",), (f"folder:{phantoms}",))["data"].dataset.samples
+
+    assert identity_of(samples) != identity_of(replace(one, patient_id="another") for one in samples)

@@ -56,6 +56,7 @@ def test_an_unknown_name_is_answered_with_those_there_are() -> None:
         (("folds = 5", "fold = 5"), "arms.1.fold: Extra inputs are not permitted"),
         (("folds = 5", "folds ="), "not a TOML file"),
         (('set = ["network.width=8"]', "folds = 2"), "'b' starts from 'a', which has folds"),
+        (('data = "other"', ""), "'b' is tested on folds of the data set 'data', images of which 'a'"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, change: tuple[str, str], message: str) -> None:

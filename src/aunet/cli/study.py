@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pandas as pd
 import typer
 
 from aunet.cli.progress import terminal_progress
@@ -58,8 +59,8 @@ def run(
     """Run a table or figure of the paper, or a study of your own, and lay our numbers beside the paper's.
 
     The cost of every arm is estimated from a timed step and shown before anything is trained. A second run goes on
-    where the first was cut off. The exit status is 1 if an arm failed or an image could not be read; the others are
-    done.
+    where the first was cut off. The exit status is 1 if an arm failed, or an image could not be read or was
+    refused by its data set; the others are done.
 
     Raises:
         Exit: Something failed.
@@ -81,9 +82,11 @@ def run(
         typer.echo(json.dumps(_document(findings), indent=1, ensure_ascii=False))
     else:
         _show(findings, page)
-    for line in (*(f"{one.job.arm}: {reason_of(one)}" for one in findings.failed), *findings.unread[:_NAMED_AT_MOST]):
-        typer.echo(line, err=True)
-    if findings.failed or findings.unread:
+    for report in findings.failed:
+        typer.echo(f"{report.job.arm}: {reason_of(report)}", err=True)
+    _name("could not be read or predicted and counts as missed if it shows a mass", findings.unread)
+    _name("left out: neither trained on, nor scored, nor counted as missed", findings.left_out)
+    if findings.failed or findings.unread or findings.left_out:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -95,6 +98,14 @@ def _workers(engine: Literal["local", "ray"]) -> Workers:
     return workers
 
 
+def _name(what: str, lines: tuple[str, ...]) -> None:
+    """Name images on the standard error; all of them are on the page and in `--json`."""
+    for line in lines[:_NAMED_AT_MOST]:
+        typer.echo(f"{line} ({what})", err=True)
+    if len(lines) > _NAMED_AT_MOST:
+        typer.echo(f"and {len(lines) - _NAMED_AT_MOST} more ({what})", err=True)
+
+
 def _show(findings: Findings, page: Path) -> None:
     shown = findings.tables[:-1] or findings.tables
     typer.echo(to_markdown(shown, title=findings.study.title, notes=notes_of(findings)))
@@ -102,14 +113,14 @@ def _show(findings: Findings, page: Path) -> None:
 
 
 def _document(findings: Findings) -> dict[str, object]:
-    records = findings.numbers.to_dict(orient="records")
     return {
         "study": findings.study.name,
         "title": findings.study.title,
         "out": str(findings.order.out),
         "data": dict(findings.data or {}),
         "notes": notes_of(findings),
-        "rows": [{str(key): _plain(value) for key, value in record.items()} for record in records],
+        "rows": _records(findings.numbers),
+        **({} if findings.categories is None else {"categories": _records(findings.categories)}),
         "arms": [
             {
                 "arm": str(report.job.arm),
@@ -121,7 +132,13 @@ def _document(findings: Findings) -> dict[str, object]:
             for report in findings.arms
         ],
         "unread": list(findings.unread),
+        "left_out": list(findings.left_out),
     }
+
+
+def _records(numbers: pd.DataFrame) -> list[dict[str, object]]:
+    records = numbers.to_dict(orient="records")
+    return [{str(key): _plain(value) for key, value in record.items()} for record in records]
 
 
 def _plain(value: object) -> object:

@@ -9,7 +9,7 @@ from aunet.sample import Sample
 
 
 def identity_of(samples: Iterable[Sample]) -> str:
-    """Hash of the samples: names, facts of the table, and size and time of change of their files.
+    """Hash of the samples: names, patients, facts of the table, and size and time of change of their files.
 
     Args:
         samples: The samples in their order; where they lie doesn't count, so that a data set may be moved as a whole.
@@ -20,7 +20,7 @@ def identity_of(samples: Iterable[Sample]) -> str:
     images = hashlib.sha256()
     for sample in samples:
         files = [_state(path) for path in (sample.image_path, *sample.mask_paths)]
-        facts = [sample.case, *files, repr(sample.properties)]
+        facts = [sample.case, sample.patient_id, *files, repr(sample.properties)]
         words = [sample.laterality, sample.view, sample.spacing_mm, sample.region_names]
         images.update(json.dumps(facts + words).encode())
     return images.hexdigest()

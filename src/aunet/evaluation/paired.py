@@ -20,7 +20,8 @@ class Paired:
     p: float
     """Of the two-sided Wilcoxon signed-rank test; 1 where no patient differs, NaN without patients."""
     effect: float
-    """Matched-pairs rank-biserial correlation: from -1 (every patient below the reference) to 1 (every one above)."""
+    """Matched-pairs rank-biserial correlation: from -1 (every patient below the reference) to 1 (every one above).
+    Patients without a difference draw it to 0."""
 
 
 def compare_paired(
@@ -29,7 +30,8 @@ def compare_paired(
     """Compare two networks by their values of the same images.
 
     The pairs are the patients' means, not the images: images of one patient resemble each other, and a test that took
-    them for independent would find differences too easily. Patients without a difference are left out of the test.
+    them for independent would find differences too easily. Patients without a difference keep their ranks, in the
+    test and in the effect.
 
     Args:
         ours: One value an image; NaN leaves the image out.
@@ -40,20 +42,20 @@ def compare_paired(
         The comparison.
 
     Source:
-        Wilcoxon 1945, doi 10.2307/3001968; Kerby 2014, doi 10.2466/11.IT.3.1 (rank-biserial correlation).
+        Wilcoxon 1945, doi 10.2307/3001968; Pratt 1959, doi 10.1080/01621459.1959.10501526 (ranks of zeros);
+        Kerby 2014, doi 10.2466/11.IT.3.1 (rank-biserial correlation).
     """
     both = ~(np.isnan(ours) | np.isnan(reference))
     if not both.any():
         return Paired(0, nan, nan, nan)
     found, cluster = np.unique(patients[both], return_inverse=True)
     differences = np.bincount(cluster, weights=(ours - reference)[both]) / np.bincount(cluster)
-    changed = differences[differences != 0]
     mean = float(differences.mean())
-    if not changed.size:
+    if not differences.any():
         return Paired(found.size, mean, 1.0, 0.0)
-    ranks = rankdata(np.abs(changed))
-    effect = float(np.sum(np.sign(changed) * ranks) / ranks.sum())
-    return Paired(found.size, mean, float(wilcoxon(changed).pvalue), effect)
+    ranks = rankdata(np.abs(differences))
+    effect = float(np.sum(np.sign(differences) * ranks) / ranks.sum())
+    return Paired(found.size, mean, float(wilcoxon(differences, zero_method="pratt").pvalue), effect)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

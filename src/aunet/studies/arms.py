@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from aunet.errors import RecipeError
 from aunet.training.recipe import Recipe, load_recipe
 
 PAPER_RECIPE = "paper/aunet_r16"
@@ -75,8 +76,8 @@ class Study:
         """Names of the data sets, those to pretrain on first; none where networks are only counted."""
         if self.kind == "complexity":
             return ()
-        first = [one for entry in self.entries for one in _ancestors(entry)]
-        return tuple(dict.fromkeys(one.data for one in (*first, *self.entries)))
+        first = [name for entry in self.entries if entry.pretraining for name in data_of(entry.pretraining)]
+        return tuple(dict.fromkeys((*first, *(entry.data for entry in self.entries))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +116,24 @@ def arms_of(entry: Entry, *, seeds: int, changes: Sequence[str] = ()) -> tuple[A
         changes: Changes of every arm's recipe, which hold after the entry's own.
 
     Returns:
-        The arms by seed, then by fold. A recipe that can't be used is a RecipeError.
+        The arms by seed, then by fold.
+
+    Raises:
+        RecipeError: A recipe can't be used, or asks for several devices.
     """
     folds: list[Fold | None] = [Fold(number, entry.folds) for number in range(1, entry.folds + 1)]
     arms = []
     for seed in range(seeds):
         recipe = load_recipe(Path(entry.recipe), [*entry.changes, *changes, f"training.seed={seed}"])
+        hardware = recipe.hardware
+        if hardware.devices * hardware.num_nodes > 1:
+            # Lightning would start the whole command once more for each device.
+            msg = (
+                f"{entry.name}: the recipe asks for {hardware.devices} devices on {hardware.num_nodes} machines, and "
+                "an arm of a study is trained on one; set hardware.devices and hardware.num_nodes to 1, and give "
+                "several arms at a time to a cluster by --engine ray"
+            )
+            raise RecipeError(msg)
         init = _pretraining_arm(entry, seed=seed, changes=changes)
         arms += [Arm(entry.name, recipe, entry.data, fold, init) for fold in folds or [None]]
     return tuple(arms)
@@ -141,15 +154,21 @@ def with_pretraining(arms: Sequence[Arm]) -> Iterator[Arm]:
         yield arm
 
 
+def data_of(entry: Entry) -> tuple[str, ...]:
+    """What an entry's weights are trained on.
+
+    Args:
+        entry: The entry.
+
+    Returns:
+        Names of the data sets, the first that is trained on first; its own is the last.
+    """
+    return (*(() if entry.pretraining is None else data_of(entry.pretraining)), entry.data)
+
+
 def _pretraining_arm(entry: Entry, *, seed: int, changes: Sequence[str]) -> Arm | None:
     first = entry.pretraining
     if first is None:
         return None
     recipe = load_recipe(Path(first.recipe), [*first.changes, *changes, f"training.seed={seed}"])
     return Arm(first.name, recipe, first.data, None, _pretraining_arm(first, seed=seed, changes=changes))
-
-
-def _ancestors(entry: Entry) -> Iterator[Entry]:
-    if entry.pretraining is not None:
-        yield from _ancestors(entry.pretraining)
-        yield entry.pretraining

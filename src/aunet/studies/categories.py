@@ -7,6 +7,7 @@ from math import isnan
 from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 
 from aunet.evaluation.tables import Table
 from aunet.metrics.scores import Metric
@@ -120,6 +121,30 @@ def first_places_table(cases: Sequence[Case]) -> Table:
     title = f"First places in {len(cases)} cases" + (f", {empty} of them without an image" if empty else "")
     columns = ("", "first", *(TITLES[metric] for metric in METRICS_COMPARED), "shared", "paper: first")
     return Table(title, columns, tuple(rows))
+
+
+def tidy_cases(cases: Sequence[Case]) -> pd.DataFrame:
+    """All cases, a row a case and network.
+
+    Args:
+        cases: The cases.
+
+    Returns:
+        The numbers unrounded; empty where there is none.
+    """
+    return pd.DataFrame([
+        {
+            "property": case.attribute,
+            "value": case.value,
+            "metric": case.metric,
+            "images": case.images,
+            "entry": name,
+            "mean": mean,
+            "is_first": name in case.first,
+        }
+        for case in cases
+        for name, mean in case.means.items()
+    ])
 
 
 def values_in(written: str) -> frozenset[str]:

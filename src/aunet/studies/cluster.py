@@ -1,25 +1,32 @@
 """Computes the arms of a study on a Ray cluster, whose machines all see the study's folders."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from aunet.errors import AunetError
-from aunet.studies.engine import HasRecipe
-from aunet.studies.jobs import Failed, guarded
-from aunet.training.recipe import Recipe
+from aunet.studies.jobs import Failed, Job, guarded
+from aunet.training.preflight import preflight
 
 RETRIES = 5
 """How often an arm is started again when its node or its process is lost."""
 
-_Item = TypeVar("_Item", bound=HasRecipe)
 _Result = TypeVar("_Result")
 
 
+class Share(NamedTuple):
+    """What a task takes of its machine."""
+
+    cpus: int
+    gpus: int
+    memory_bytes: int
+
+
 class OnCluster:
-    """Gives each item to the cluster as a task with its share of processors and GPUs.
+    """Gives each job to the cluster as a task with its share of processors and GPUs.
 
     A task that is lost with its node is started again on another one, where the arm goes on from its own checkpoint.
     """
@@ -40,49 +47,76 @@ class OnCluster:
             raise AunetError(msg) from error
         self._has_gpus = ray.cluster_resources().get("GPU", 0) > 0
 
-    def each(
-        self, function: Callable[[_Item], _Result], items: Sequence[_Item]
-    ) -> Iterator[tuple[_Item, _Result | Failed]]:
-        """Call a function with each item, as many at a time as the cluster has room for.
+    def each(self, function: Callable[[Job], _Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, _Result | Failed]]:
+        """Call a function with each job, as many at a time as the cluster has room for.
 
         Args:
             function: One of those of `aunet.studies.jobs`.
-            items: What it is called with.
+            jobs: What it is called with.
 
         Yields:
-            Each item with its result, as they are ready; an item that was lost too often with its reason.
+            Each job with its result, as they are ready; a job that was lost too often with its reason.
 
         Raises:
             RayTaskError: A bug in the function.
         """
         task = ray.remote(guarded)
         waiting = {}
-        for item in items:
-            cpus, gpus = share_of(item.recipe, has_gpus=self._has_gpus)
-            options = task.options(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, scheduling_strategy="SPREAD")
-            waiting[options.remote(function, item)] = item
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        for job in jobs:
+            share = guarded(partial(share_of, has_gpus=self._has_gpus), job)
+            if isinstance(share, Failed):
+                yield job, share
+                continue
+            asked = {"CPU": share.cpus, "GPU": share.gpus, "memory": share.memory_bytes}
+            if not any(all(node.get(name, 0) >= amount for name, amount in asked.items()) for node in nodes):
+                yield job, Failed(f"no machine of the cluster has what it needs: {asked}")
+                continue
+            options = task.options(
+                num_cpus=share.cpus,
+                num_gpus=share.gpus,
+                memory=share.memory_bytes,
+                max_retries=RETRIES,
+                scheduling_strategy="SPREAD",
+            )
+            waiting[options.remote(function, job)] = job
         while waiting:
             (ready,), _ = ray.wait(list(waiting), num_returns=1)
-            item = waiting.pop(ready)
+            job = waiting.pop(ready)
             try:
-                yield item, ray.get(ready)
+                yield job, ray.get(ready)
             except RayTaskError:
                 raise
             except RayError as error:
-                yield item, Failed(f"lost {RETRIES + 1} times with its node or process: {error}")
+                yield job, Failed(f"lost {RETRIES + 1} times with its node or process: {error}")
 
 
-def share_of(recipe: Recipe, *, has_gpus: bool) -> tuple[int, int]:
-    """What a task by this recipe takes.
+def share_of(job: Job, *, has_gpus: bool) -> Share:
+    """What a task for this job takes.
 
     Args:
-        recipe: Its hardware section counts.
+        job: Its recipe counts.
         has_gpus: The cluster has GPUs.
 
     Returns:
-        Processors and GPUs: a processor a thread and a loading process, and the recipe's devices where it computes on
-        GPUs.
+        A processor a thread and a loading process, a GPU where it computes on one, and the memory of its training.
     """
+    recipe = job.recipe
     hardware = recipe.hardware
-    uses_gpus = hardware.accelerator == "cuda" or (hardware.accelerator == "auto" and has_gpus)
-    return max(1, hardware.threads) + hardware.workers, hardware.devices if uses_gpus else 0
+    uses_gpu = hardware.accelerator == "cuda" or (hardware.accelerator == "auto" and has_gpus)
+    needs = preflight(
+        recipe.network.settings(),
+        rows=recipe.preprocessing.rows,
+        columns=recipe.preprocessing.columns,
+        batch_size=recipe.training.batch_size,
+        images=0,
+        workers=hardware.workers,
+        # Of devices with a memory of their own it asks the one of this machine, which need not have any.
+        device="mps" if uses_gpu else "cpu",
+        precision="32-true" if hardware.precision == "auto" else hardware.precision,
+        run_folder=job.folder,
+        cache_folder=job.cache,
+        is_averaged=recipe.training.ema_decay > 0,
+    ).needs
+    memory_bytes = next(need.needed_bytes for need in needs if need.what == "memory")
+    return Share(max(1, hardware.threads) + hardware.workers, int(uses_gpu), memory_bytes)

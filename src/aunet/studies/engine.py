@@ -1,18 +1,16 @@
 """Runs the arms that are not done yet: cost first, then all preparing, then one arm after the other."""
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
+from aunet.datasets.identity import identity_of
 from aunet.studies.cost import Estimate, estimate, timing_key
 from aunet.studies.jobs import (
     Done,
     Failed,
     Job,
-    Preparation,
-    Timing,
     finished,
     guarded,
     prepare_all,
@@ -20,24 +18,12 @@ from aunet.studies.jobs import (
     time_step,
     train_images,
 )
-from aunet.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
 OnProgress = Callable[[int, int], None]
 
 
-@runtime_checkable
-class HasRecipe(Protocol):
-    """What is computed by a recipe, whose hardware section says what it needs."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe."""
-        ...
-
-
-_Item = TypeVar("_Item", bound=HasRecipe)
 _Result = TypeVar("_Result")
 
 
@@ -45,21 +31,17 @@ _Result = TypeVar("_Result")
 class Workers(Protocol):
     """What computes: this process, or a cluster."""
 
-    def each(
-        self, function: Callable[[_Item], _Result], items: Sequence[_Item]
-    ) -> Iterator[tuple[_Item, _Result | Failed]]:
-        """Call a function with each item; results come as they are ready."""
+    def each(self, function: Callable[[Job], _Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, _Result | Failed]]:
+        """Call a function with each job; results come as they are ready."""
         ...
 
 
 class Here:
-    """Computes in this process, one item after the other."""
+    """Computes in this process, one job after the other."""
 
-    def each(
-        self, function: Callable[[_Item], _Result], items: Sequence[_Item]
-    ) -> Iterator[tuple[_Item, _Result | Failed]]:
-        """Call a function with each item in turn."""
-        return ((item, guarded(function, item)) for item in items)
+    def each(self, function: Callable[[Job], _Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, _Result | Failed]]:
+        """Call a function with each job in turn."""
+        return ((job, guarded(function, job)) for job in jobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +65,12 @@ def run_jobs(jobs: Sequence[Job], workers: Workers, *, on_progress: OnProgress |
     Returns:
         What became of each, in the order given. A job that fails doesn't stop the others.
     """
-    outcomes: dict[str, Done | Failed] = {job.key: found for job in jobs if (found := finished(job)) is not None}
+    records = {job.key: found for job in jobs if (found := finished(job)) is not None}
+    # Images that could not be read may be there by now.
+    outcomes: dict[str, Done | Failed] = {key: found for key, found in records.items() if not found.unread}
     todo = [job for job in jobs if job.key not in outcomes]
     logger.info("%d arms, %d of them finished before", len(jobs), len(jobs) - len(todo))
-    estimates = _estimate_all(todo, workers)
+    estimates = _estimate_all([job for job in todo if job.key not in records], workers)
     _prepare_all(todo, workers)
     _tell(on_progress, len(outcomes), len(jobs))
     for depth in sorted({job.arm.depth for job in todo}):
@@ -110,13 +94,13 @@ def run_jobs(jobs: Sequence[Job], workers: Workers, *, on_progress: OnProgress |
 
 def _estimate_all(jobs: Sequence[Job], workers: Workers) -> Mapping[str, Estimate]:
     """Time one step of each kind, and say what every arm will take."""
-    kinds = {timing_key(job.recipe): Timing(job.recipe) for job in jobs}
+    kinds = {timing_key(job.recipe): job for job in jobs}
     steps: dict[str, float] = {}
-    for timing, found in workers.each(time_step, list(kinds.values())):
+    for timed, found in workers.each(time_step, list(kinds.values())):
         if isinstance(found, Failed):
-            logger.warning("%s: its cost can't be estimated: %s", timing.recipe.network.name, found.reason)
+            logger.warning("%s: its cost can't be estimated: %s", timed.recipe.network.name, found.reason)
         else:
-            steps[timing_key(timing.recipe)] = found
+            steps[timing_key(timed.recipe)] = found
     estimates = {}
     for job in jobs:
         step_s, images = steps.get(timing_key(job.recipe)), guarded(train_images, job)
@@ -133,16 +117,13 @@ def _estimate_all(jobs: Sequence[Job], workers: Workers) -> Mapping[str, Estimat
 
 def _prepare_all(jobs: Sequence[Job], workers: Workers) -> None:
     """Prepare every image once in each way, before arms that run side by side would do the same."""
-    ways = {}
-    for job in jobs:
-        # Grey and RGB share their prepared images, and so do the folds of a data set.
-        way = job.recipe.preprocessing.model_dump(mode="json", exclude={"channels"})
-        ways[str(job.part.root), json.dumps(way)] = Preparation(job.part, job.recipe, job.cache)
-    for preparation, found in workers.each(prepare_all, list(ways.values())):
+    # Grey and RGB share their prepared images, and so do the folds of a data set.
+    ways = {(identity_of(job.part.samples), job.recipe.preprocessing.settings().grey().to_json()): job for job in jobs}
+    for job, found in workers.each(prepare_all, list(ways.values())):
         if isinstance(found, Failed):
-            logger.warning("%s can't be prepared: %s", preparation.dataset.name, found.reason)
+            logger.warning("%s can't be prepared: %s", job.part.name, found.reason)
         else:
-            logger.info("%s: %d images prepared", preparation.dataset.name, found)
+            logger.info("%s: %d images prepared", job.part.name, found)
 
 
 def duration(seconds: float) -> str:

@@ -9,12 +9,14 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from aunet.errors import AunetError
 from aunet.evaluation.scoring import predict
 from aunet.inference.segmenter import Segmenter
+from aunet.io.files import reason_for
 from aunet.metrics.overlap import dice
 from aunet.preprocessing.cache import PreparedCache, PreparedSample
 from aunet.sample import Mask2D
-from aunet.studies.jobs import Job
+from aunet.studies.jobs import Failed, Job
 from aunet.studies.results import EntryRuns
 
 # Offset, and lengths of dashes and gaps, as matplotlib takes them; no dashes make a solid line.
@@ -69,7 +71,7 @@ def size_cases(entry: EntryRuns) -> tuple[str, ...]:
     return _at(list(sizes), np.array(list(sizes.values())), _BY_SIZE)
 
 
-def show(case: str, label: str, jobs: Mapping[str, Sequence[Job]], entries: Sequence[EntryRuns]) -> Shown | None:
+def show(case: str, label: str, jobs: Mapping[str, Sequence[Job]], entries: Sequence[EntryRuns]) -> Shown | Failed:
     """Predict an image once more by the networks that were tested on it.
 
     Args:
@@ -79,7 +81,7 @@ def show(case: str, label: str, jobs: Mapping[str, Sequence[Job]], entries: Sequ
         entries: The networks.
 
     Returns:
-        The image with each network's prediction (of the first seed); None where no network was tested on it.
+        The image with each network's prediction (of the first seed), or why it can't be shown.
     """
     predictions: dict[str, Mask2D | None] = {}
     dsc = {}
@@ -90,14 +92,19 @@ def show(case: str, label: str, jobs: Mapping[str, Sequence[Job]], entries: Sequ
             sample = next((one for one in job.part.samples if one.case == case and one.split == "test"), None)
             if sample is not None:
                 segmenter = Segmenter.load(job.weights)
-                prepared = PreparedCache(job.cache, segmenter.preprocessing).load(sample)
+                try:
+                    prepared = PreparedCache(job.cache, segmenter.preprocessing).load(sample)
+                except (AunetError, OSError, ValueError) as error:
+                    return Failed(f"{case}: {reason_for(sample, error)}")
                 (probability,) = predict([prepared], segmenter)
                 if probability is not None:
                     prediction = probability >= segmenter.threshold
                     predictions[entry.name] = prediction
                     dsc[entry.name] = 100 * dice(prediction, prepared.mask)
                 break
-    return None if prepared is None else Shown(label, prepared, predictions, dsc)
+    if prepared is None:
+        return Failed(f"{case}: no network was tested on it")
+    return Shown(label, prepared, predictions, dsc)
 
 
 def comparison_figure(images: Sequence[Shown], names: Sequence[str]) -> Figure:

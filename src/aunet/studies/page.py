@@ -33,10 +33,15 @@ _SPLITS = {
     ),
 }
 _HOW_MADE = (
-    "Ours: mean ± standard deviation over the runs (seeds, and folds where there are any). Images counts those with a "
-    "mass; a missed one has DSC 0, as every run counted it. Intervals: 95 %, of the mean over the images, by bootstrap "
-    "over patients. Differences: Wilcoxon's signed-rank test of the patients' means, paired, two-sided; p (Holm) is "
-    "corrected for all comparisons of this table; effect is the matched-pairs rank-biserial correlation, from -1 to 1."
+    "Ours: mean over the images, each with its mean over the seeds, ± standard deviation of the seeds' means. With "
+    "folds, all test images of a seed count together; the standard deviation over the folds' own means has a column of "
+    "its own. Images counts those with a mass, as every run counted it. A missed one has DSC and SEN 0, ΔA 100 %, and "
+    "the grid's diagonal as its HAU. Intervals: 95 %, of that mean, by bootstrap over patients. Differences are means "
+    "over the patients of the differences between their own means; a positive one is better for DSC and SEN, and worse "
+    "for ΔA and HAU. p: Wilcoxon's signed-rank test of these, paired, two-sided, patients without a difference "
+    "keeping their ranks (Pratt); p (Holm) is corrected for all comparisons of this table; effect is the matched-pairs "
+    "rank-biserial correlation, from -1 to 1, in which patients without a difference count as 0. Intervals and p "
+    "values are for these trained weights: another seed may give another result, which only ± tells."
 )
 
 
@@ -54,6 +59,8 @@ def write_findings(findings: Findings) -> Path:
     write_text(out / "table.md", to_markdown(findings.tables, title=title, notes=notes))
     write_text(out / "table.tex", to_latex(findings.tables, notes=notes))
     write_text(out / "table.csv", findings.numbers.to_csv(index=False, lineterminator="\n"))
+    if findings.categories is not None:
+        write_text(out / "categories.csv", findings.categories.to_csv(index=False, lineterminator="\n"))
     for picture in findings.pictures:
         write_picture(picture, out)
     page = _TEMPLATE.substitute(
@@ -152,6 +159,7 @@ def _facts(findings: Findings) -> Iterator[str]:
 def _failed(findings: Findings) -> str:
     lines = [f"{report.job.arm}: {reason}" for report in findings.failed if (reason := reason_of(report))]
     lines += [f"not read or predicted, counted as missed: {line}" for line in findings.unread]
+    lines += [f"left out, neither trained on nor scored nor counted as missed: {line}" for line in findings.left_out]
     if not lines:
         return ""
     return f'<div class="failed"><h2>Failed</h2><ul>{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul></div>'

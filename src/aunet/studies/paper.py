@@ -1,7 +1,6 @@
 """The paper's tables and figures as lists of entries."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from aunet.studies import published
@@ -15,29 +14,21 @@ NO_SUPPLEMENT = (
     "The numbers of the paper's supplement (tables S1-S9) are not in its article, so there are none to lay beside ours."
 )
 UNITS = ("Basic", "Deep", "Res")
-_UNET = Entry("UNet", ("network.name=unet",))
-_AUNET = Entry("AUNet")
-_FOUR = (
-    _UNET,
-    Entry("FusionNet", ("network.name=fusionnet",)),
-    Entry("FCDenseNet103", ("network.name=fcdensenet103",)),
-    _AUNET,
-)
-_PATCHES = ("preprocessing.patch_margin=0.2",)
+NETWORKS = ("UNet", "FusionNet", "FCDenseNet103", "AUNet")
+_FOUR = tuple(Entry(name, recipe=f"paper/table3_{name.lower()}") for name in NETWORKS)
 
 
 def _backbone(encoder: str, decoder: str) -> Entry:
     if encoder == decoder == "Basic":
-        return replace(_UNET, name="UNet (Basic-Basic)")
-    name = f"{encoder}-{decoder}-UNet"
-    return Entry(name, (f"network.name={name.lower()}",))
+        return Entry("UNet (Basic-Basic)", recipe="paper/table1_unet")
+    return Entry(f"{encoder}-{decoder}-UNet", recipe=f"paper/table1_{encoder}_{decoder}_unet".lower())
 
 
 def _on_inbreast(entry: Entry, *, is_pretrained: bool) -> Entry:
+    recipe = f"paper/table4_{entry.name.lower()}"
     if not is_pretrained:
-        return replace(entry, name=f"{entry.name} (w/o)", data="inbreast", folds=5)
-    changes = (*entry.changes, "fine_tuning.requires_checkpoint=true")
-    return Entry(f"{entry.name} (w/)", changes, data="inbreast", folds=5, pretraining=entry)
+        return Entry(f"{entry.name} (w/o)", recipe=f"{recipe}_without", data="inbreast", folds=5)
+    return Entry(f"{entry.name} (w/)", recipe=f"{recipe}_with", data="inbreast", folds=5, pretraining=entry)
 
 
 _PRETRAINED = tuple(_on_inbreast(entry, is_pretrained=True) for entry in _FOUR)
@@ -54,7 +45,7 @@ _STUDIES = (
     Study(
         "table2",
         "Table 2: reduction ratio r of the AU block",
-        tuple(Entry(f"r = {r}", () if r == 16 else (f"network.reduction={r}",)) for r in (2, 4, 8, 16, 32)),
+        tuple(Entry(f"r = {r}", recipe=f"paper/table2_r{r}") for r in (2, 4, 8, 16, 32)),
         reference="r = 16",
         published=published.TABLE_2,
         remark=CHOSEN_ON_THE_TEST_IMAGES,
@@ -76,7 +67,7 @@ _STUDIES = (
     Study(
         "table5",
         "Table 5: four networks on mass-centred patches of INbreast",
-        tuple(replace(entry, changes=(*entry.changes, *_PATCHES), data="inbreast", folds=5) for entry in _FOUR),
+        tuple(Entry(name, recipe=f"paper/table5_{name.lower()}", data="inbreast", folds=5) for name in NETWORKS),
         reference="AUNet",
         published=published.TABLE_5,
         remark="A patch is cut around the largest reference mass of its image (our reading: the paper doesn't say "
@@ -94,13 +85,10 @@ _STUDIES = (
         "table7",
         "Table 7: AUNet with other inputs",
         (
-            Entry("Gray input (resize 256x256)", ("network.in_channels=1", "preprocessing.channels=1")),
-            replace(_AUNET, name="RGB input (resize 256x256)"),
-            Entry(
-                "RGB input (resize 512x512)",
-                ("preprocessing.rows=512", "preprocessing.columns=512", "training.batch_size=2"),
-            ),
-            Entry("RGB input (pad & resize 256x256)", ('preprocessing.fit="pad"',)),
+            Entry("Gray input (resize 256x256)", recipe="paper/table7_grey"),
+            Entry("RGB input (resize 256x256)", recipe="paper/table7_rgb"),
+            Entry("RGB input (resize 512x512)", recipe="paper/table7_512"),
+            Entry("RGB input (pad & resize 256x256)", recipe="paper/table7_pad"),
         ),
         reference="RGB input (resize 256x256)",
         published=published.TABLE_7,
@@ -110,7 +98,10 @@ _STUDIES = (
     Study(
         "s1",
         "Table S1: deconvolution against bilinear upsampling in UNet",
-        (Entry("UNet, deconvolution", ("network.name=unet-deconv",)), replace(_UNET, name="UNet, bilinear")),
+        (
+            Entry("UNet, deconvolution", recipe="paper/s1_deconvolution"),
+            Entry("UNet, bilinear", recipe="paper/s1_bilinear"),
+        ),
         reference="UNet, bilinear",
         remark=f"{NO_SUPPLEMENT} The text says that bilinear upsampling did better. {CHOSEN_ON_THE_TEST_IMAGES}",
     ),
@@ -118,9 +109,9 @@ _STUDIES = (
         "s2",
         "Table S2: weight alpha of the cross-entropy in AUNet's loss",
         (
-            Entry("alpha = 0.5", ("training.alpha=0.5",)),
-            replace(_AUNET, name="alpha = 1"),
-            Entry("alpha = 2", ("training.alpha=2.0",)),
+            Entry("alpha = 0.5", recipe="paper/s2_alpha_half"),
+            Entry("alpha = 1", recipe="paper/s2_alpha_1"),
+            Entry("alpha = 2", recipe="paper/s2_alpha_2"),
         ),
         reference="alpha = 1",
         remark=f"{NO_SUPPLEMENT} The text says that alpha = 1 did best. {CHOSEN_ON_THE_TEST_IMAGES}",

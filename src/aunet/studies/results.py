@@ -1,4 +1,4 @@
-"""The scores of a study: means over runs, intervals over patients, and comparisons with the reference entry."""
+"""The scores of a study: means over images and seeds, intervals over patients, and comparisons with a reference."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,11 +25,13 @@ class EntryRuns:
     name: str
     data: str
     runs: tuple[tuple[ImageRow, ...], ...]
-    """The rows of each finished arm."""
+    """The rows of each seed, those of all its finished folds."""
     arms: int
     """Arms that the entry has, finished or not."""
     patients: Mapping[str, int]
     """Number of each image's patient, by case."""
+    by_fold: tuple[tuple[ImageRow, ...], ...] = ()
+    """The same rows by finished fold; empty where there are no folds."""
 
     def values(self, metric: Metric, cases: Sequence[str]) -> Float64[np.ndarray, " n"]:
         """A score of each image, in the paper's unit.
@@ -75,9 +77,11 @@ class Score:
     """One score of one entry, in the paper's unit."""
 
     mean: float
-    """Mean of the runs' means; NaN without any."""
+    """Mean over the images, each with its mean over the seeds; NaN without any."""
     sd: float
-    """Standard deviation of the runs' means (n - 1); NaN with fewer than two."""
+    """Standard deviation of the seeds' means (n - 1); NaN with fewer than two."""
+    sd_folds: float
+    """Standard deviation of the means of all folds of all seeds (n - 1); NaN with fewer than two."""
     ci95: Interval
     """95 % interval of the mean over the images, by bootstrap over patients."""
     against_reference: Paired | None
@@ -125,7 +129,7 @@ def results(entries: Sequence[EntryRuns], *, reference: str | None, bootstrap: B
     return tuple(
         EntryResult(
             name=entry.name,
-            runs=len(entry.runs),
+            runs=len(entry.by_fold or entry.runs),
             arms=entry.arms,
             images=len(entry.cases),
             patients=int(np.unique(entry.numbers(entry.cases)).size),
@@ -147,21 +151,27 @@ def results(entries: Sequence[EntryRuns], *, reference: str | None, bootstrap: B
 
 
 def _score(entry: EntryRuns, metric: Metric, *, paired: Paired | None, p_holm: float, bootstrap: Bootstrap) -> Score:
-    factor = 100.0 if metric in IN_PER_CENT else 1.0
-    means = [
-        factor * float(np.mean([getattr(row.scores, metric) for row in with_mass]))
-        for run in entry.runs
-        if (with_mass := [row for row in run if row.has_mass])
-    ]
     cases = entry.cases
     over_images = estimate(entry.values(metric, cases), entry.numbers(cases), bootstrap=bootstrap)
     return Score(
-        mean=float(np.mean(means)) if means else nan,
-        sd=float(np.std(means, ddof=1)) if len(means) > 1 else nan,
+        mean=over_images.mean,
+        sd=_sd(entry.runs, metric),
+        sd_folds=_sd(entry.by_fold, metric),
         ci95=over_images.ci95,
         against_reference=paired,
         p_holm=p_holm,
     )
+
+
+def _sd(runs: Sequence[Sequence[ImageRow]], metric: Metric) -> float:
+    """Standard deviation of the runs' means."""
+    factor = 100.0 if metric in IN_PER_CENT else 1.0
+    means = [
+        factor * float(np.mean([getattr(row.scores, metric) for row in with_mass]))
+        for run in runs
+        if (with_mass := [row for row in run if row.has_mass])
+    ]
+    return float(np.std(means, ddof=1)) if len(means) > 1 else nan
 
 
 def _compare(entry: EntryRuns, reference: EntryRuns, metric: Metric) -> Paired:

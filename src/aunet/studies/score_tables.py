@@ -56,11 +56,13 @@ def comparison_table(entries: Sequence[EntryResult], *, reference: str | None) -
     Returns:
         The table, a row an entry and metric.
     """
+    has_folds = any(not isnan(score.sd_folds) for entry in entries for score in entry.scores.values())
     rows = []
     for entry in entries:
         for metric in METRICS_SHOWN:
             score = entry.scores[metric]
             row = [entry.name, TITLES[metric], _interval(score.ci95, metric)]
+            row += [_number(score.sd_folds, _digits(metric))] * has_folds
             found = score.against_reference
             if reference is not None and found is None:
                 row += [NONE] * 5
@@ -70,7 +72,8 @@ def comparison_table(entries: Sequence[EntryResult], *, reference: str | None) -
             rows.append(tuple(row))
     tests = ("difference", "p", "p (Holm)", "effect", "patients") if reference is not None else ()
     against = f", and differences from {reference}" if reference is not None else ""
-    return Table(f"95 % intervals{against}", ("", "score", "95 % interval", *tests), tuple(rows))
+    columns = ("", "score", "95 % interval", *("s.d. over folds",) * has_folds, *tests)
+    return Table(f"95 % intervals{against}", columns, tuple(rows))
 
 
 def tidy(entries: Sequence[EntryResult], published: Mapping[str, PaperRow]) -> pd.DataFrame:
@@ -102,6 +105,7 @@ def tidy(entries: Sequence[EntryResult], published: Mapping[str, PaperRow]) -> p
                 "missed": entry.missed,
                 "mean": score.mean,
                 "sd": score.sd,
+                "sd_folds": score.sd_folds,
                 "ci95_low": score.ci95[0],
                 "ci95_high": score.ci95[1],
                 "difference": nan if found is None else found.difference,
@@ -118,8 +122,8 @@ def mean_sd(mean: float, sd: float, *, metric: Metric) -> str:
     """A score as the paper prints it.
 
     Args:
-        mean: Mean of the runs.
-        sd: Their standard deviation; NaN for a single run.
+        mean: Its mean.
+        sd: Standard deviation of the seeds' means; NaN for a single one.
         metric: Which score.
 
     Returns:

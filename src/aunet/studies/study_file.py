@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aunet.errors import RecipeError
-from aunet.studies.arms import PAPER_RECIPE, Entry, Study
+from aunet.studies.arms import PAPER_RECIPE, Entry, Study, data_of
 from aunet.studies.paper import STUDIES
 
 _REMARK = "A study of the user's own; there is nothing in the paper to lay beside it."
@@ -99,7 +99,7 @@ def _first(path: Path, arm: _Arm, above: dict[str, Entry]) -> Entry:
     """The arm that another one starts from.
 
     Raises:
-        RecipeError: No arm above has that name, or it is cross-validated and has seen what the other is tested on.
+        RecipeError: No arm above has that name, or it has seen what the other one is tested on.
     """
     first = above.get(arm.pretraining or "")
     if first is None:
@@ -107,5 +107,11 @@ def _first(path: Path, arm: _Arm, above: dict[str, Entry]) -> Entry:
         raise RecipeError(msg)
     if first.folds:
         msg = f"{path}: {arm.name!r} starts from {first.name!r}, which has folds; start from an arm without them"
+        raise RecipeError(msg)
+    if arm.folds and arm.data in data_of(first):
+        msg = (
+            f"{path}: {arm.name!r} is tested on folds of the data set {arm.data!r}, images of which {first.name!r} or "
+            "what that starts from has been trained on; pretrain on another data set, or leave out the folds"
+        )
         raise RecipeError(msg)
     return first
