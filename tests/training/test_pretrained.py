@@ -1,4 +1,4 @@
-"""Runs that begin with pretrained weights of an encoder."""
+"""Runs that need the encoders environment: pretrained encoders, and a network of segmentation_models.pytorch."""
 
 import logging
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from aunet.datasets.opening import open_dataset
 from aunet.errors import RecipeError
+from aunet.evaluation.run import evaluate
 from aunet.inference.segmenter import Segmenter
 from aunet.models.card import NetworkSettings
 from aunet.models.checkpoint import read_card
@@ -114,3 +115,17 @@ def test_a_file_may_have_other_statistics_which_is_said(
 def test_random_weights_take_any_statistics(preprocessing: Preprocessing) -> None:
     check_statistics(settings_of(pretrained=False), preprocessing)
     check_statistics(NetworkSettings(), preprocessing)
+
+
+def test_a_network_of_segmentation_models_pytorch_is_trained_and_scored_under_the_same_protocol(
+    pictures: Path, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    arguments = {"encoder_name": "resnet18", "encoder_weights": "None", "in_channels": 1, "classes": 2}
+    recipe = make_recipe(network={"name": "segmentation_models_pytorch:Unet", "arguments": arguments})
+    dataset = open_dataset(f"folder:{pictures}")
+
+    run = train(recipe, dataset, tmp_path / "run")
+    summary = evaluate(Segmenter.load(run.last, device="cpu"), dataset, tmp_path / "scores", split="train")
+
+    assert read_card(run.last).network.arguments == arguments
+    assert (summary.n, len(summary.failures)) == (run.train_images + run.validation_images, 0)
