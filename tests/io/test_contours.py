@@ -96,7 +96,7 @@ def test_a_simple_outline_is_filled_as_two_other_programs_fill_it(angles: list[f
 
     filled = pixels(corners)
 
-    np.testing.assert_array_equal(filled, polygon2mask(SHAPE, np.array(corners)))  # type: ignore[no-untyped-call]
+    np.testing.assert_array_equal(filled, polygon2mask(SHAPE, np.array(corners)))  # type: ignore[no-untyped-call]  # untyped
     np.testing.assert_array_equal(filled, Outline(corners).contains_points(centres).reshape(SHAPE))
 
 
