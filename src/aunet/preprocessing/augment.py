@@ -32,6 +32,8 @@ class AugmentationSettings:
     """Offsets are drawn between minus and plus this share of the image's range."""
     noise: float = 0.0
     """Standard deviations of Gaussian noise are drawn between 0 and this share of the image's range."""
+    blur_px: float = 0.0
+    """Standard deviations of a Gaussian blur are drawn between 0 and so many pixels of the model grid."""
 
     def __post_init__(self) -> None:
         """Refuse ranges that can't be drawn from.
@@ -65,6 +67,8 @@ class Augmentation:
     noise: float = 0.0
     """Standard deviation, as a share of the image's range."""
     noise_seed: int = 0
+    blur_px: float = 0.0
+    """Standard deviation, in pixels of the model grid."""
 
     @classmethod
     def sample(cls, rng: np.random.Generator, settings: AugmentationSettings) -> "Augmentation":
@@ -90,6 +94,7 @@ class Augmentation:
             brightness=brightness * settings.brightness,
             noise=float(rng.random()) * settings.noise,
             noise_seed=int(rng.integers(2**32)),
+            blur_px=float(rng.random()) * settings.blur_px,
         )
 
     def apply(self, image: Float32[np.ndarray, "c h w"], mask: Mask2D) -> tuple[Float32[np.ndarray, "c h w"], Mask2D]:
@@ -102,7 +107,7 @@ class Augmentation:
         Returns:
             The changed image (its values may leave [0, 1]; background stays as it is) and mask, both new arrays.
         """
-        moved = self._with_intensity(self._moved_image(image[0]))
+        moved = self._with_intensity(self._blurred(self._moved_image(image[0])))
         return np.repeat(moved[np.newaxis], image.shape[0], axis=0), self.move_mask(mask)
 
     def move_mask(self, mask: Mask2D) -> Mask2D:
@@ -145,6 +150,13 @@ class Augmentation:
         background = float(image.min())
         moved: Image = ndimage.affine_transform(flipped, matrix, offset=offset, order=1, cval=background)
         return moved
+
+    def _blurred(self, image: Image) -> Image:
+        if not self.blur_px:
+            return image
+        blurred: Image = ndimage.gaussian_filter(image, self.blur_px)
+        # The rim must not run out into the background, whose value tells it from the breast.
+        return np.where(image > image.min(), blurred, image)
 
     def _flipped_mask(self, mask: Mask2D) -> Mask2D:
         return mask[:: -1 if self.is_flipped else 1, :: -1 if self.is_mirrored else 1]

@@ -215,6 +215,8 @@ class AugmentationSection(Section):
     """Largest offset, as a share of the image's range."""
     noise: NotNegative = 0.0
     """Largest standard deviation of Gaussian noise, as a share of the image's range."""
+    blur_px: NotNegative = 0.0
+    """Largest standard deviation of a Gaussian blur, in pixels of the model input."""
 
     def settings(self) -> AugmentationSettings:
         """The plain record that augmentation takes."""

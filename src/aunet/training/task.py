@@ -7,7 +7,7 @@ import torch
 
 from aunet.training.deep_supervision import DeepSupervision
 from aunet.training.fine_tuning import starting_network
-from aunet.training.hardware import Hardware
+from aunet.training.hardware import Hardware, keep_depthwise_in_32_bit
 from aunet.training.losses import segmentation_loss
 from aunet.training.module import SegmentationTask
 from aunet.training.recipe import Recipe
@@ -39,6 +39,8 @@ def build_task(
         is_resumed=is_resumed,
         resets_head=tuning.head == "reset",
     )
+    if hardware.accelerator == "cpu" and hardware.precision == "bf16-mixed":
+        keep_depthwise_in_32_bit(network)
     loss = partial(
         segmentation_loss,
         alpha=settings.alpha,
