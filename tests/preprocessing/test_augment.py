@@ -15,6 +15,7 @@ EVERYTHING = AugmentationSettings(
     contrast=0.2,
     brightness=0.1,
     noise=0.05,
+    blur_px=1.5,
 )
 
 
@@ -120,6 +121,18 @@ def test_gamma_contrast_and_brightness_are_those_worked_out_by_hand() -> None:
     assert np.allclose(found, [[[0, 0.475, 0.85]]])
 
 
+def test_blur_spreads_a_point_as_a_gaussian_does_and_leaves_the_background() -> None:
+    image = np.full((1, 65, 65), 0.5, dtype=np.float32)
+    image[0, 32, 32] = 1
+    image[:, :10] = 0
+
+    found, _ = Augmentation(blur_px=2.0).apply(image, disc())
+
+    # The middle of a Gaussian of standard deviation 2 in two dimensions: 1 / (2 pi 2**2).
+    assert found[0, 32, 32] - 0.5 == pytest.approx(0.5 / (8 * np.pi), rel=0.02)
+    assert not found[:, :10].any()
+
+
 def test_same_augmentation_gives_the_same_sample_twice() -> None:
     mask = disc()
     image = np.random.default_rng(0).random((3, 65, 65), dtype=np.float32)
@@ -147,6 +160,7 @@ def test_drawn_values_stay_inside_their_ranges(seed: int) -> None:
     assert max(map(abs, drawn.shift)) <= 0.1
     assert 1 / 1.3 <= drawn.gamma <= 1.3
     assert 0 <= drawn.noise <= 0.05
+    assert 0 <= drawn.blur_px <= 1.5
 
 
 def test_negative_range_is_refused() -> None:

@@ -269,3 +269,24 @@ def test_array_of_another_size_is_refused() -> None:
 def test_crop_that_leaves_the_source_is_refused() -> None:
     with pytest.raises(ValueError, match="crop must lie inside"):
         Grid.of((8, 8), crop=Crop(4, 4, 5, 4))
+
+
+def test_grid_on_a_larger_source_is_the_one_worked_out_by_hand() -> None:
+    grid = Grid((10, 8), Crop(2, 1, 5, 4), Mirror(active=True), Pad(bottom=0, right=1), (20, 20))
+
+    found = grid.on_source((30, 16))
+
+    assert found == Grid((30, 16), Crop(6, 2, 15, 8), Mirror(active=True), Pad(bottom=0, right=2), (20, 20))
+
+
+@given(st.data())
+def test_mask_enlarged_with_its_source_has_the_same_place_on_the_model_grid(data: st.DataObject) -> None:
+    grid = data.draw(grids())
+    mask = data.draw(masks_inside(grid))
+    factor = data.draw(st.integers(1, 5))
+
+    larger = grid.on_source((grid.source_shape[0] * factor, grid.source_shape[1] * factor))
+
+    enlarged = np.kron(mask, np.ones((factor, factor), dtype=bool))
+    sampled = grid.resize.apply_mask(grid.pad.apply(grid.mirror.apply(grid.crop.apply(mask))))
+    assert np.array_equal(larger.to_model_mask(enlarged), sampled)

@@ -290,3 +290,21 @@ def test_settings_written_before_there_were_statistics_of_channels_have_none() -
     )
 
     assert Preprocessing.from_json(text) == Preprocessing(breast_level=0.1)
+
+
+def test_film_of_more_pixels_is_reduced_to_the_detail_asked_for(film: Draw) -> None:
+    image, _ = film()
+    settings = replace(SMALL, fit="pad", longest_px=max(image.shape))
+
+    as_it_is, enlarged = prepare(image, settings), prepare(np.kron(image, np.ones((3, 3), np.float32)), settings)
+
+    assert np.allclose(enlarged.image, as_it_is.image, atol=1e-5)
+    assert enlarged.grid == as_it_is.grid.on_source((3 * image.shape[0], 3 * image.shape[1]))
+    assert as_it_is.grid == prepare(image, replace(settings, longest_px=None)).grid
+
+
+def test_reduction_to_no_pixel_and_with_patches_is_refused() -> None:
+    with pytest.raises(ValueError, match="longest_px is 0"):
+        Preprocessing(longest_px=0)
+    with pytest.raises(ValueError, match="leave one out"):
+        Preprocessing(longest_px=256, patch_margin=0.2)

@@ -1,13 +1,15 @@
 """Choosing a device, and leaving PyTorch as it was."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from aunet.errors import TrainingError
 from aunet.training import hardware as hardware_module
-from aunet.training.hardware import choose_hardware, torch_settings
+from aunet.training.hardware import choose_hardware, keep_depthwise_in_32_bit, torch_settings
 
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 
@@ -72,3 +74,27 @@ def test_switches_and_random_numbers_are_put_back() -> None:
     assert torch.equal(torch.get_rng_state(), before[2])
     assert not torch.backends.cudnn.benchmark
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_convolutions_with_groups_alone_compute_in_32_bit() -> None:
+    network = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=4))
+    images, names = torch.rand(1, 4, 8, 8), list(network.state_dict())
+    expected = network[1](network[0](images))
+
+    keep_depthwise_in_32_bit(network)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        first, both = network[0](images), network(images)
+    assert (first.dtype, both.dtype) == (torch.bfloat16, torch.float32)
+    assert torch.equal(network(images), expected)
+    assert list(network.state_dict()) == names
+
+
+def test_copy_of_such_a_convolution_has_weights_of_its_own() -> None:
+    convolution = nn.Conv2d(4, 4, 3, groups=4, bias=False)
+    keep_depthwise_in_32_bit(convolution)
+
+    copy = deepcopy(convolution)
+    nn.init.zeros_(convolution.weight)
+
+    assert copy(torch.ones(1, 4, 3, 3)).any()

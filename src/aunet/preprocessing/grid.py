@@ -177,6 +177,26 @@ class Grid:
         pad = Pad.to_aspect((part.rows, part.columns), target) if keeps_aspect else Pad()
         return cls(source_shape, part, Mirror(active=is_mirrored), pad, target)
 
+    def on_source(self, source_shape: Shape) -> "Grid":
+        """This grid on a source of more pixels over the same field.
+
+        Args:
+            source_shape: Rows and columns of that source, no fewer than here.
+
+        Returns:
+            The grid; the edges of its crop and padding move by up to half a pixel of that source.
+        """
+        (top, bottom, padded_rows), (left, right, padded_columns) = (
+            [round(edge * new / old) for edge in (start, start + size, start + size + padding)]
+            for start, size, padding, old, new in (
+                (self.crop.top, self.crop.rows, self.pad.bottom, self.source_shape[0], source_shape[0]),
+                (self.crop.left, self.crop.columns, self.pad.right, self.source_shape[1], source_shape[1]),
+            )
+        )
+        crop = Crop(top, left, bottom - top, right - left)
+        pad = Pad(bottom=padded_rows - bottom, right=padded_columns - right)
+        return Grid(source_shape, crop, self.mirror, pad, self.model_shape)
+
     @property
     def resize(self) -> Resize:
         """The last step."""

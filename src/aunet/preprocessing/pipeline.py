@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from aunet.preprocessing import intensity as intensities
 from aunet.preprocessing.breast import DEFAULT_LEVEL, content_box, find_breast, has_chest_wall_on_right
-from aunet.preprocessing.grid import Crop, Grid
+from aunet.preprocessing.grid import Crop, Grid, Resize
 from aunet.preprocessing.intensity import IntensityMap
 from aunet.preprocessing.patches import patch_around
 from aunet.sample import Image, Mask2D
@@ -39,6 +39,9 @@ class Preprocessing:
     """Rows of the model grid."""
     columns: int = 256
     """Columns of the model grid."""
+    longest_px: int | None = None
+    """Reduce the image to so many pixels along its longer side before anything else; None keeps them all, as does an
+    image that has no more. A network trained on reduced images then sees no more detail in a full-size one."""
     fit: Fit = "resize"
     """`resize` stretches rows and columns each to its number; `pad` keeps proportions by zeros right or below."""
     crop: bool = True
@@ -79,6 +82,12 @@ class Preprocessing:
             _check_choice(name, getattr(self, name))
         if min(self.rows, self.columns) < 1:
             msg = f"the model grid has {self.rows} x {self.columns} pixels; it needs at least 1 x 1"
+            raise ValueError(msg)
+        if self.longest_px is not None and self.longest_px < 1:
+            msg = f"longest_px is {self.longest_px}; at least 1 pixel is needed, or None to keep them all"
+            raise ValueError(msg)
+        if self.longest_px is not None and self.patch_margin is not None:
+            msg = "longest_px reduces whole images, and patch_margin cuts patches of all their detail; leave one out"
             raise ValueError(msg)
         if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
             msg = f"percentiles are {self.percentiles}; two ascending numbers from 0 to 100 are needed"
@@ -169,6 +178,12 @@ def prepare(image: Image, settings: Preprocessing, *, mask: Mask2D | None = None
     Raises:
         ValueError: Patches are asked for and there is no mask, or it is empty.
     """
+    if settings.longest_px is not None and max(image.shape) > settings.longest_px:
+        factor = settings.longest_px / max(image.shape)
+        fewer = (max(1, round(factor * image.shape[0])), max(1, round(factor * image.shape[1])))
+        less_detail = Resize((image.shape[0], image.shape[1]), fewer).apply_image(image)
+        prepared = prepare(less_detail, settings)
+        return replace(prepared, grid=prepared.grid.on_source((image.shape[0], image.shape[1])))
     cleaned, notes = _without_artefacts(image, settings) if settings.remove_artefacts else (image, ())
     box = content_box(cleaned) if settings.crop else Crop(0, 0, image.shape[0], image.shape[1])
     is_mirrored = settings.face_left and has_chest_wall_on_right(cleaned)
@@ -279,12 +294,12 @@ def _from_json_value(name: str, value: Any) -> Any:  # noqa: ANN401  (what JSON 
     if name in _CHOICES:
         _check_choice(name, value)
         return value
-    if value is None and name in {"patch_margin", *_OPTIONAL_LISTS}:
+    if value is None and name in {"longest_px", "patch_margin", *_OPTIONAL_LISTS}:
         return None
     try:
         if name in {"percentiles", *_OPTIONAL_LISTS}:
             return tuple(_number(part) for part in value)
-        if name in {"rows", "columns"}:
+        if name in {"rows", "columns", "longest_px"}:
             return operator.index(value)
         if name in {"patch_margin", "breast_level"}:
             return _number(value)

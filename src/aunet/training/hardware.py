@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -165,7 +164,6 @@ class _In32Bit(nn.Conv2d):
             return super().forward(input.float())
 
 
-@lru_cache
 def _in_32_bit(kind: type[nn.Conv2d]) -> type[nn.Conv2d]:
     """A class of convolutions that computes in 32 bit."""
     return type(f"{kind.__name__}In32Bit", (_In32Bit, kind), {})

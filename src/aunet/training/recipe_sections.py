@@ -71,6 +71,8 @@ class PreprocessingSection(Section):
     """Height of the model input in pixels."""
     columns: Positive = 256
     """Width of the model input in pixels."""
+    longest_px: Positive | None = None
+    """Reduce images to so many pixels along the longer side first; none keeps them all."""
     fit: Literal["resize", "pad"] = "resize"
     """Resize to the model input as it is, or pad to its aspect ratio first."""
     crop: bool = True
