@@ -12,8 +12,9 @@ import pytest
 
 from aunet.errors import CheckpointError
 from aunet.inference.backends.backend import Backend, Images, Probabilities
-from aunet.inference.segmenter import Segmenter, is_checkpoint, load_card
+from aunet.inference.segmenter import Segmenter, load_card
 from aunet.models.card import ModelCard
+from aunet.models.file_kind import is_checkpoint
 from aunet.preprocessing.cache import PreparedSample
 from aunet.preprocessing.pipeline import Preprocessing, prepare
 from aunet.preprocessing.population import population_of, profile_of

@@ -12,7 +12,7 @@ import torch
 from aunet.errors import CheckpointError
 from aunet.models import export
 from aunet.models.card import CARD_KEY, ModelCard
-from aunet.models.checkpoint import save_checkpoint
+from aunet.models.checkpoint import load_checkpoint, read_card, save_checkpoint
 from aunet.models.export import export_onnx
 from aunet.models.factory import build_network
 from aunet.models.parity import PARITY_KEY, Images, Parity, Probabilities
@@ -65,6 +65,47 @@ def test_no_path_of_this_machine_is_in_the_bundle(exported: tuple[ModelCard, Par
 
     assert b".py" not in content
     assert str(Path(export.__file__).parent).encode() not in content
+
+
+def test_training_can_go_on_from_the_weights_in_the_bundle(exported: tuple[ModelCard, Parity, Path]) -> None:
+    card, _, path = exported
+
+    original, _ = load_checkpoint(path.with_suffix(".safetensors"))
+    network, found = load_checkpoint(path)
+
+    assert found == card == read_card(path)
+    weights = {name: tensor for name, tensor in original.state_dict().items() if "num_batches" not in name}
+    assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in weights.items())
+
+
+def test_weights_of_16_bits_take_half_the_space_and_give_nearly_the_same(
+    exported: tuple[ModelCard, Parity, Path], tmp_path: Path
+) -> None:
+    whole = exported[2]
+    half = tmp_path / "half.onnx"
+
+    parity = export_onnx(whole.with_suffix(".safetensors"), half, half=True)
+
+    stored = {one.name: one for one in onnx.load(half).graph.initializer}
+    kinds = {one.data_type for one in stored.values() if len(one.dims) > 1}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    assert parity.agreement.max_difference < 1e-5
+    assert np.abs(parity.samples - exported[1].samples).max() < 0.01
+    original, rounded = load_checkpoint(whole)[0].state_dict(), load_checkpoint(half)[0].state_dict()
+    assert all(
+        torch.equal(rounded[name], weight.half().float() if weight.dim() > 1 else weight)
+        for name, weight in original.items()
+    )
+
+
+def test_a_bundle_without_named_weights_is_no_start(exported: tuple[ModelCard, Parity, Path], tmp_path: Path) -> None:
+    model = onnx.load(exported[2])
+    for stored in model.graph.initializer:
+        stored.name = f"folded.{stored.name}"
+    onnx.save(model, tmp_path / "folded.onnx")
+
+    with pytest.raises(CheckpointError, match="no weights by the network's names"):
+        load_checkpoint(tmp_path / "folded.onnx")
 
 
 def test_the_proof_says_what_was_compared(exported: tuple[ModelCard, Parity, Path]) -> None:

@@ -13,13 +13,14 @@ from aunet.errors import WriteError
 from aunet.models.export import export_onnx
 from aunet.models.parity import Parity
 
-FORMATS: dict[str, Callable[[Path, Path], Parity]] = {"onnx": export_onnx}
+FORMATS: dict[str, Callable[..., Parity]] = {"onnx": export_onnx}
 
 
 def run(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that aunet train wrote (.safetensors).")],
     out: Annotated[Path, typer.Argument(help="The bundle to write (.onnx).")],
     file_format: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(FORMATS)}.")] = "onnx",
+    half: Annotated[bool, typer.Option("--half", help="Store weights in 16 bits, in half the space.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a checkpoint as a bundle that needs no PyTorch, with its preprocessing and a parity proof inside.
@@ -36,7 +37,7 @@ def run(
     start = time.perf_counter()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        parity = FORMATS[file_format](checkpoint, out)
+        parity = FORMATS[file_format](checkpoint, out, half=half)
     except OSError as error:
         msg = f"{out}: can't be written ({error.strerror}); name another place"
         raise WriteError(msg) from error

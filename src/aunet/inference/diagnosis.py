@@ -13,9 +13,10 @@ import onnxruntime
 
 from aunet.errors import CheckpointError
 from aunet.inference.backends.onnxruntime import verify_bundle
-from aunet.inference.segmenter import Segmenter, is_checkpoint
+from aunet.inference.segmenter import Segmenter
 from aunet.io.decoders import DecoderFacts, list_decoders
 from aunet.models.card import ModelCard
+from aunet.models.file_kind import is_checkpoint
 from aunet.models.parity import Agreement
 
 _LIBRARIES = (

@@ -18,6 +18,7 @@ from aunet.inference.masses import Mass, find_masses
 from aunet.inference.training_images import training_images
 from aunet.io.aside import digest
 from aunet.models.card import ModelCard
+from aunet.models.file_kind import is_checkpoint, may_be_bundle
 from aunet.preprocessing.grid import Grid
 from aunet.preprocessing.pipeline import Prepared, Preprocessing, prepare
 from aunet.sample import Mammogram, Mask2D
@@ -29,7 +30,6 @@ ModelMask = Bool[np.ndarray, "model_h model_w"]
 Flips = Literal["none", "vertical", "horizontal", "both"]
 """`vertical` averages over top and bottom changing places, `horizontal` over left and right, `both` over all four."""
 
-_SAFETENSORS_LENGTH_BYTES = 8
 _TRAIN_EXTRA_MODULES = frozenset({"torch", "safetensors"})
 
 
@@ -94,19 +94,13 @@ class Segmenter:
 
         Args:
             weights: A checkpoint of `aunet train` (needs PyTorch) or a bundle of `aunet export` (needs none).
-            device: `auto`, `cpu`, or a device of PyTorch such as `cuda` for a checkpoint.
+            device: `auto`, `cpu`, or a device of PyTorch such as `cuda`, on which PyTorch runs a bundle's weights too.
             threads: Processor threads for a bundle; None takes all.
 
         Returns:
-            The segmenter.
-
-        Raises:
-            CheckpointError: The file is missing, is neither of the two, or is a bundle and the device not a processor.
+            The segmenter; a file that is missing or neither of the two is a `CheckpointError`.
         """
-        is_torch = _is_torch(weights)
-        if not is_torch and device not in {"auto", "cpu"}:
-            msg = f"{weights}: is a bundle, which runs on the processor, but the device is {device!r}; leave it out"
-            raise CheckpointError(msg)
+        is_torch = _is_torch(weights) or device not in {"auto", "cpu"}
         # The digest of 300 MB takes as long as a third of loading them; meanwhile is free.
         with ThreadPoolExecutor(1) as meanwhile:
             sha256 = meanwhile.submit(digest, weights)
@@ -219,28 +213,6 @@ def load_card(weights: Path) -> ModelCard:
     return read_card(weights)
 
 
-def is_checkpoint(weights: Path) -> bool:
-    """Whether a file is in the safetensors format: the length of a JSON header, then that header.
-
-    Args:
-        weights: An existing file.
-
-    Returns:
-        True for safetensors.
-    """
-    with weights.open("rb") as file:
-        start = file.read(_SAFETENSORS_LENGTH_BYTES + 1)
-    length = int.from_bytes(start[:_SAFETENSORS_LENGTH_BYTES], "little")
-    return start[_SAFETENSORS_LENGTH_BYTES:] == b"{" and length <= weights.stat().st_size - _SAFETENSORS_LENGTH_BYTES
-
-
-def _may_be_bundle(weights: Path) -> bool:
-    """Whether a file starts as ONNX models do: field 1, the version of the format, as a small integer."""
-    with weights.open("rb") as file:
-        start = file.read(2)
-    return len(start) == 2 and start[0] == 0x08 and 0 < start[1] < 0x80
-
-
 def _is_torch(weights: Path) -> bool:
     """Whether a file is a checkpoint; else it is a bundle.
 
@@ -251,7 +223,7 @@ def _is_torch(weights: Path) -> bool:
         msg = f"{weights}: no such file; give a checkpoint of aunet train or a bundle of aunet export"
         raise CheckpointError(msg)
     is_torch = is_checkpoint(weights)
-    if not (is_torch or _may_be_bundle(weights)):
+    if not (is_torch or may_be_bundle(weights)):
         msg = f"{weights}: neither a checkpoint (safetensors) nor a bundle (ONNX); give one of the two"
         raise CheckpointError(msg)
     return is_torch

@@ -5,13 +5,16 @@ import json
 import os
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from aunet.errors import CheckpointError
+from aunet.models.bundle import read_bundle
 from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings, card_of
 from aunet.models.factory import blank_network
+from aunet.models.file_kind import is_checkpoint, may_be_bundle
 
 DIGEST_KEY = "aunet.weights_sha256"
 # One entry only: safetensors writes several in any order, and equal networks should give equal files.
@@ -53,10 +56,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
-    """The network in a checkpoint, ready for use on the CPU, and its card.
+    """The network in a checkpoint or a bundle, ready for use on the CPU, and its card.
 
     Args:
-        path: A file that `save_checkpoint` wrote.
+        path: A file that `save_checkpoint` or `export_onnx` wrote.
 
     Returns:
         The network in evaluation mode, and its card.
@@ -64,6 +67,8 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
     Raises:
         CheckpointError: The file is damaged, of another kind, or its weights don't fit its card.
     """
+    if _is_bundle(path):
+        return _load_bundle(path)
     metadata = _metadata(path)
     card = card_of(metadata, path=path)
     try:
@@ -86,15 +91,46 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
 
 
 def read_card(path: Path) -> ModelCard:
-    """The card of a checkpoint, its weights left alone.
+    """The card of a checkpoint or a bundle.
 
     Args:
-        path: A file that `save_checkpoint` wrote.
+        path: A file that `save_checkpoint` or `export_onnx` wrote.
 
     Returns:
         The card; a file that is damaged or of another kind is a `CheckpointError`.
     """
+    if _is_bundle(path):
+        return card_of(read_bundle(path)[1], path=path)
     return card_of(_metadata(path), path=path)
+
+
+def _load_bundle(path: Path) -> tuple[nn.Module, ModelCard]:
+    """The network in a bundle and its card.
+
+    Raises:
+        CheckpointError: The weights don't fit the card.
+    """
+    weights, metadata = read_bundle(path)
+    card = card_of(metadata, path=path)
+    network = blank_network(card.network)
+    expected = network.state_dict()
+    # Batches are counted in training only, and no graph has the count.
+    counts = {name: torch.zeros_like(tensor, device="cpu") for name, tensor in expected.items() if _is_count(name)}
+    weights |= counts
+    if difference := _difference(weights, expected):
+        msg = f"{path}: its weights don't fit the network {card.network.name!r} of its model card: {difference}"
+        raise CheckpointError(msg)
+    network.load_state_dict(weights, assign=True)
+    return network.eval(), card
+
+
+def _is_bundle(path: Path) -> bool:
+    return path.is_file() and not is_checkpoint(path) and may_be_bundle(path)
+
+
+def _is_count(name: str) -> bool:
+    """Whether an entry counts the batches that a batch normalisation has seen."""
+    return name.endswith(".num_batches_tracked")
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -35,15 +35,18 @@ OUTPUT = "probability"
 logger = logging.getLogger(__name__)
 
 
-def export_onnx(checkpoint: Path, out: Path) -> Parity:
+def export_onnx(checkpoint: Path, out: Path, *, half: bool = False) -> Parity:
     """Write a checkpoint as an ONNX bundle, whole or not at all.
 
     The graph takes prepared images (b c h w), b free, and gives the probability of mass (b h w). ONNX Runtime has to
-    agree with PyTorch on the images of `parity_images` before anything is written.
+    agree with PyTorch on the images of `parity_images` before anything is written. The weights keep their names, so
+    that training can go on from a bundle.
 
     Args:
         checkpoint: A file that `save_checkpoint` wrote.
         out: The file to write, ending in ".onnx"; an existing one is replaced.
+        half: Round convolutions' weights to 16 bits and store them so. They are computed with in 32 bits all the same,
+            by PyTorch in the proof as well.
 
     Returns:
         The proof, as it stands in the bundle.
@@ -56,12 +59,16 @@ def export_onnx(checkpoint: Path, out: Path) -> Parity:
         msg = f"{out}: a bundle's name ends in .onnx; take {out.with_suffix('.onnx').name}"
         raise ValueError(msg)
     network, card = load_checkpoint(checkpoint)
+    if half:
+        _round_to_half(network)
     images = parity_images(card.input_shape)
     try:
         model = _graph(network, images)
     except (RuntimeError, ValueError, torch.onnx.OnnxExporterError) as error:
         msg = f"{checkpoint}: PyTorch can't export it with images of {card.input_shape}: {error}"
         raise CheckpointError(msg) from error
+    if half:
+        _store_in_half(model)
     expected, found = _by_pytorch(network, images), _by_onnxruntime(model, images)
     parity = Parity(
         agreement=agreement(expected, found, threshold=card.threshold),
@@ -107,12 +114,41 @@ def _graph(network: nn.Module, images: Images) -> onnx.ModelProto:
                 dynamo=True,
                 external_data=False,
                 verbose=False,
+                # It would fold batch normalisation into the convolutions, which ONNX Runtime does on loading.
+                optimize=False,
             ),
         )
     model: onnx.ModelProto = program.model_proto
     _strip(model)
     onnx.checker.check_model(model)
     return model
+
+
+def _round_to_half(network: nn.Module) -> None:
+    """Give the weights that have rows and columns the nearest values of 16 bits; statistics and biases stay."""
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.dim() > 1:
+                weight.copy_(weight.half())
+
+
+def _store_in_half(model: onnx.ModelProto) -> None:
+    """Store the rounded weights in 16 bits, under their names, and widen them in the graph."""
+    graph, casts, wide = model.graph, [], {}
+    for stored in graph.initializer:
+        if len(stored.dims) > 1 and stored.data_type == onnx.TensorProto.FLOAT:
+            wide[stored.name] = f"{stored.name}.float32"
+            casts.append(onnx.helper.make_node("Cast", [stored.name], [wide[stored.name]], to=onnx.TensorProto.FLOAT))
+            values = onnx.numpy_helper.to_array(stored).astype(np.float16)
+            stored.CopyFrom(onnx.numpy_helper.from_array(values, stored.name))
+    for node in graph.node:
+        node.input[:] = [wide.get(name, name) for name in node.input]
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    # Types of the weights may be noted there, too.
+    del graph.value_info[:]
+    onnx.checker.check_model(model)
 
 
 def _strip(model: onnx.ModelProto) -> None:
