@@ -54,7 +54,7 @@ def run(
     with progress_bar("Segmenting") as on_progress:
         report = segment_files(inputs, segmenter, out, options=options, on_progress=on_progress)
     if as_json:
-        typer.echo(to_json(report.results, report.passed_over))
+        typer.echo(to_json(report.results, report.passed_over, weights=segmenter.files))
     else:
         _show(report, out)
     if report.failed:
