@@ -31,6 +31,7 @@ class Answer:
     body: bytes = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    reason: str | None = None
     silent_until: threading.Event | None = None
 
 
@@ -64,7 +65,7 @@ def site(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             answer = answers.get(self.path, Answer(status=404))
             if answer.silent_until is not None:
                 answer.silent_until.wait(10)
-            self.send_response(answer.status)
+            self.send_response(answer.status, answer.reason)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.end_headers()
@@ -148,6 +149,13 @@ def test_an_answer_that_ends_too_early_is_refused_and_not_kept(site: Site, tmp_p
 def test_a_file_that_is_not_there_is_named_by_the_server_s_answer(site: Site, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"/none\.onnx: the server answers 404 Not Found"):
         fetch(site.address("/none.onnx"), folder=tmp_path)
+
+
+def test_a_server_s_words_can_not_write_over_the_terminal(site: Site, tmp_path: Path) -> None:
+    site.answers["/model.onnx"] = Answer(status=500, reason="\x1b[2Jall is \x07well")
+
+    with pytest.raises(DownloadError, match=r"the server answers 500 \[2Jall is well; check"):
+        fetch(site.address(), folder=tmp_path)
 
 
 def test_a_server_that_is_not_there_is_an_error(site: Site, tmp_path: Path) -> None:

@@ -185,10 +185,10 @@ def _pieces(address: Address) -> Iterator[bytes]:
             yield from _content(response, address)
     except HTTPError as error:
         error.close()
-        msg = f"{address.shown}: the server answers {error.code} {error.reason}; check the address"
+        msg = f"{address.shown}: the server answers {error.code} {_printable(str(error.reason))}; check the address"
         raise DownloadError(msg) from error
     except (URLError, HTTPException, OSError) as error:
-        reason = getattr(error, "reason", None) or error
+        reason = _printable(str(getattr(error, "reason", None) or error))
         msg = f"{address.shown}: can't be fetched ({reason}); check address and network, or give a file"
         raise DownloadError(msg) from error
 
@@ -226,3 +226,8 @@ def _opener() -> OpenerDirector:
 def _shown(parts: SplitResult) -> str:
     """An address without query, fragment, and user."""
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _printable(text: str) -> str:
+    """A server's words, fit for a terminal: it may send what moves the cursor."""
+    return "".join(character for character in text if character.isprintable())[:200]
