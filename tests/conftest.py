@@ -1,4 +1,4 @@
-"""What the whole test suite shares: where real data lies, a model card, a stand-in for the network, a film in DICOM."""
+"""What the whole test suite shares: where real data lies, a model card, stand-ins for the network, a DICOM film."""
 
 import importlib.util
 from collections.abc import Callable
@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from aunet.inference.backends.backend import Images, Probabilities
-from aunet.models.card import ModelCard, NetworkSettings
+from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings
 from aunet.preprocessing.pipeline import Preprocessing
 
 HAS_TIMM = importlib.util.find_spec("timm") is not None
@@ -109,6 +111,12 @@ def make_backend(plain_card: ModelCard) -> Callable[..., StandIn]:
 
 
 @pytest.fixture(scope="session")
+def write_reduction() -> Callable[..., Path]:
+    """Writes a bundle of a card that reduces the channels of an image to one by an operator of ONNX."""
+    return _write_reduction
+
+
+@pytest.fixture(scope="session")
 def write_dicom_film() -> Callable[..., Path]:
     """Writes 12-bit pixels as a left CC mammogram of 0.1 mm; an element given by its keyword is added or replaced."""
     return _write_dicom_film
@@ -132,6 +140,21 @@ def _write_dicom_film(path: Path, image: np.ndarray, **elements: object) -> Path
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _write_reduction(path: Path, card: ModelCard, *, operator: str, **more_metadata: str) -> Path:
+    channels, rows, columns = card.input_shape
+    graph = helper.make_graph(
+        [helper.make_node(operator, ["images", "axes"], ["probability"], keepdims=0)],
+        "brightness",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", channels, rows, columns])],
+        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["batch", rows, columns])],
+        [helper.make_tensor("axes", TensorProto.INT64, [1], [1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, {CARD_KEY: card.to_json()} | more_metadata)
+    onnx.save(model, path)
     return path
 
 

@@ -29,6 +29,10 @@ class CheckpointError(AunetError):
     """A checkpoint or an exported bundle is incomplete, damaged or of another kind."""
 
 
+class DownloadError(AunetError):
+    """A file can't be fetched from the network, or is not the one that was asked for."""
+
+
 class TrainingError(AunetError):
     """A training run can't start, or can't go on."""
 

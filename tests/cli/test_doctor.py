@@ -12,7 +12,7 @@ import typer
 
 from aunet.cli.app import app
 from aunet.errors import CheckpointError
-from aunet.inference import diagnosis
+from aunet.inference import diagnosis, shipped
 from aunet.io.decoders import DecoderFacts
 from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import save_checkpoint
@@ -107,6 +107,18 @@ def test_a_bundle_shows_its_card_and_its_proof_is_repeated(
     assert "phantoms of seed 5" in said
     assert "epochs = 7" in said
     assert "holds on this machine" in said
+
+
+def test_a_model_that_ships_is_checked_by_its_name(
+    write_bundle: WriteBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_bundle(tmp_path / "mean-1.onnx", operator="ReduceMean")
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+
+    status = call("mean-1", "--json")
+
+    found = json.loads(capsys.readouterr().out)["weights"]
+    assert (status, found["path"]) == (0, str(bundle))
 
 
 def test_a_bundle_that_computes_something_else_fails(

@@ -17,6 +17,7 @@ from aunet.cli import evaluate
 from aunet.datasets.split_file import FrozenSplits, write_splits
 from aunet.errors import WriteError
 from aunet.evaluation.rows import RowLog
+from aunet.inference import shipped
 from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import load_checkpoint, save_checkpoint
 from aunet.models.factory import build_network
@@ -89,6 +90,28 @@ def test_json_is_the_summary_and_nothing_else_on_the_standard_output(checkpoint:
     assert summary == json.loads((folder / "out" / "summary.json").read_text("utf-8"))
     assert summary["n"] == 4
     assert summary["weights"]["name"] == "best.safetensors"
+
+
+def test_a_model_that_ships_is_scored_by_its_name(
+    plain_card: ModelCard,
+    write_reduction: Callable[..., Path],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Preprocessing(rows=32, columns=32, channels=1)
+    (tmp_path / "shipped").mkdir()
+    write_reduction(
+        tmp_path / "shipped" / "bright-1.onnx",
+        replace(plain_card, preprocessing=settings.to_json()),
+        operator="ReduceMean",
+    )
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "shipped")
+
+    result = runner.invoke(verb, arguments(Path("bright-1"), folder, "--json"))
+
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["weights"]["name"] == "bright-1.onnx"
 
 
 def test_an_unreadable_image_is_named_counts_as_missed_and_ends_with_status_1(checkpoint: Path, folder: Path) -> None:

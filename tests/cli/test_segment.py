@@ -12,8 +12,10 @@ import pytest
 import typer
 from PIL import Image as PillowImage
 
+from aunet.cli import segment
 from aunet.cli.app import app
 from aunet.errors import CheckpointError
+from aunet.inference import shipped
 from aunet.models.card import ModelCard, NetworkSettings
 from aunet.preprocessing.pipeline import Preprocessing
 
@@ -116,6 +118,56 @@ def test_json_prints_one_document_and_nothing_else(
     assert result["input"] == (films / "a.png").as_posix()
     assert mass["box"][0] == pytest.approx(90, abs=3)
     assert mass["area_px"] == pytest.approx(24 * 30, rel=0.15)
+
+
+@pytest.fixture
+def default(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the default model, which is the bundle here."""
+    monkeypatch.setattr(shipped, "FOLDER", bundle.parent)
+    monkeypatch.setattr(shipped, "DEFAULT", bundle.stem)
+    monkeypatch.setattr(segment, "DEFAULT", bundle.stem)
+    return bundle.stem
+
+
+def test_without_weights_the_default_is_used_and_named_with_what_it_is_for(
+    bundle: Path, default: str, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = call(films / "a.png", "--out", tmp_path / "out")
+
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    used = {"name": "bright.onnx", "sha256": hashlib.sha256(bundle.read_bytes()).hexdigest()}
+    assert status == 0
+    assert capsys.readouterr().out.startswith(
+        f"Weights: {default} (the default; trained on phantoms). For research use only, not a medical device.\n"
+    )
+    assert document["weights"] == [used]
+    assert document["use"] == "For research use only, not a medical device."
+    assert document["results"][0]["key"]["weights_sha256"] == used["sha256"]
+
+
+def test_with_json_the_weights_are_named_on_the_standard_error(
+    default: str, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(films / "a.png", "--out", tmp_path / "out", "--json")
+
+    said = capsys.readouterr()
+    assert json.loads(said.out)["weights"][0]["name"] == f"{default}.onnx"
+    assert f"Weights: {default} (the default" in said.err
+
+
+def test_weights_of_one_s_own_are_named_as_they_are(
+    bundle: Path, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(films / "a.png", "--weights", bundle, "--out", tmp_path / "out")
+
+    assert "Weights: bright.onnx. For research use only, not a medical device.\n" in capsys.readouterr().out
+
+
+def test_a_model_that_ships_is_taken_by_its_name(default: str, films: Path, tmp_path: Path) -> None:
+    status = call(films / "a.png", "--weights", default, "--out", tmp_path / "out")
+
+    assert status == 0
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["weights"][0]["name"] == "bright.onnx"
 
 
 def test_weights_that_are_none_are_an_error(films: Path, tmp_path: Path) -> None:

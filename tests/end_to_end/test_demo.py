@@ -58,6 +58,7 @@ def test_the_page_stands_alone_and_names_every_command(demo: Path) -> None:
         *("phantom", "inspect", "train", "evaluate", "export", "segment", "segment")
     ]
     assert "saw synthetic mammograms only" in page
+    assert "For research use only, not a medical device." in page
     assert (demo / "test-patients.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 

@@ -98,6 +98,10 @@ def test_the_report_warns_of_comparing_with_the_paper(page: str) -> None:
     assert "inference" in text
 
 
+def test_the_report_says_that_it_is_for_research(page: str) -> None:
+    assert "For research use only, not a medical device." in Page(page).text
+
+
 def test_words_of_the_table_are_text_and_no_markup(page: str) -> None:
     assert "<b>ROUND" not in page
     assert "<b>ROUND</b> & OVAL" in Page(page).text

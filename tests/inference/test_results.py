@@ -11,6 +11,7 @@ import pytest
 from aunet.inference.inputs import PassedOver
 from aunet.inference.masses import Mass
 from aunet.inference.results import Key, Result, read_records, to_csv, to_json, write_record, write_results
+from aunet.inference.segmenter import WeightsFile
 
 KEY = Key("ab" * 32, "cd" * 32, "0.1.0", matches_intensity=False, viewer_geometry=False, allow_for_processing=False)
 MASS = Mass(12, 0.12, 4.5, 0.45, (1, 2, 5, 6), 0.75)
@@ -32,6 +33,7 @@ FOUND = Result(
     overlay="overlays/one.png",
     seg="seg/one.dcm",
 )
+WEIGHTS = WeightsFile("best.onnx", "cd" * 32)
 FAILED = Result("films/two.dcm", "34" * 32, "sub/two", KEY, "failed", error="films/two.dcm: cut off")
 
 
@@ -88,15 +90,26 @@ def test_no_mass_is_a_zero_and_nothing_in_millimetres_is_empty() -> None:
 
 
 def test_the_document_lists_results_and_what_was_passed_over(tmp_path: Path) -> None:
-    write_results(tmp_path, [FOUND, FAILED], [PassedOver(Path("films/notes.txt"), "no image")])
+    passed_over = [PassedOver(Path("films/notes.txt"), "no image")]
+    write_results(tmp_path, [FOUND, FAILED], passed_over, weights=[WEIGHTS])
 
     document = json.loads((tmp_path / "results.json").read_text())
 
     assert [entry["input"] for entry in document["results"]] == ["films/one.dcm", "films/two.dcm"]
     assert document["results"][0]["masses"][0]["box"] == [1, 2, 5, 6]
     assert document["passed_over"] == [{"path": "films/notes.txt", "reason": "no image"}]
-    assert document == json.loads(to_json([FOUND, FAILED], [PassedOver(Path("films/notes.txt"), "no image")]))
+    assert document == json.loads(to_json([FOUND, FAILED], passed_over, weights=[WEIGHTS]))
     assert len(rows_of((tmp_path / "results.csv").read_text())) == 2
+
+
+def test_the_document_says_what_it_is_for_and_which_weights_were_used() -> None:
+    document = json.loads(to_json([FOUND], [], weights=[WEIGHTS, replace(WEIGHTS, name="other.onnx")]))
+
+    assert document["use"] == "For research use only, not a medical device."
+    assert document["weights"] == [
+        {"name": "best.onnx", "sha256": "cd" * 32},
+        {"name": "other.onnx", "sha256": "cd" * 32},
+    ]
 
 
 def test_a_result_is_complete_with_all_its_files(tmp_path: Path) -> None:

@@ -170,6 +170,14 @@ def test_the_segments_say_what_they_are_and_what_found_them(tmp_path: Path) -> N
     assert (seg.Manufacturer, seg.ManufacturerModelName) == ("aunet", "aunet")
 
 
+def test_the_descriptions_that_viewers_show_say_that_it_is_for_research(tmp_path: Path) -> None:
+    seg = write(saved(header(), tmp_path / "source.dcm"))
+
+    for text in (seg.SeriesDescription, seg.ContentDescription):
+        assert "For research use only, not a medical device." in text
+        assert len(text) <= 64  # what a value of type LO has room for
+
+
 def test_the_right_breast_is_the_right_breast(tmp_path: Path) -> None:
     source = saved(header(), tmp_path / "source.dcm")
 

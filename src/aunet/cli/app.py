@@ -22,6 +22,7 @@ VERBS = {
     "train": "Train a network from a recipe.",
     "evaluate": "Score a checkpoint, a bundle or an ensemble on a split.",
     "segment": "Outline the masses in mammograms.",
+    "models": "List the models that come with this package.",
     "study": "Run a table or figure of the paper, or a study of your own.",
     "networks": "Compare the networks in size, operations, speed and memory.",
     "export": "Write a checkpoint as a bundle that needs no PyTorch.",

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,11 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 from aunet.inference.diagnosis import SHARED_MEMORY, Diagnosis, Space, WeightsDiagnosis, diagnose, diagnose_weights
+from aunet.inference.shipped import resolve_weights
 
 
 def run(
     weights: Annotated[
-        Path | None, typer.Argument(help="A checkpoint or a bundle, to see its card and check that it still computes.")
+        str | None,
+        typer.Argument(
+            help="A checkpoint, a bundle, a name of aunet models, or https://...#sha256=..., to see its card and check "
+            "that it still computes."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -27,7 +31,7 @@ def run(
         Exit: There is a problem.
     """
     diagnosis = diagnose()
-    about_weights = None if weights is None else diagnose_weights(weights)
+    about_weights = None if weights is None else diagnose_weights(resolve_weights(weights))
     if as_json:
         document = asdict(diagnosis) | {"weights": None if about_weights is None else asdict(about_weights)}
         typer.echo(json.dumps(document, indent=1))

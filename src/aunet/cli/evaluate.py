@@ -16,6 +16,7 @@ from aunet.evaluation.run import evaluate
 from aunet.evaluation.summary import HAU_NOTE, NOT_THE_PAPER, Failure, Summary
 from aunet.inference.ensemble import load_segmenter
 from aunet.inference.segmenter import Flips
+from aunet.inference.shipped import resolve_weights
 
 SOME_FAILED = 1
 _NAMED_AT_MOST = 20
@@ -23,10 +24,11 @@ _NAMED_AT_MOST = 20
 
 def run(
     weights: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="CHECKPOINT",
-            help="Checkpoint of aunet train, or bundle of aunet export; of several, the mean probability is scored.",
+            help="Checkpoint of aunet train, bundle of aunet export, name of a model of aunet models, or "
+            "https://...#sha256=...; of several, the mean probability is scored.",
         ),
     ],
     data: Annotated[str, typer.Option(help="The data set: cbis-ddsm:PATH, inbreast:PATH or folder:PATH.")],
@@ -64,7 +66,7 @@ def run(
         Exit: Some images could not be used.
         WriteError: The results can't be written there.
     """
-    segmenter = load_segmenter(weights, device=device, flips=flips)
+    segmenter = load_segmenter([resolve_weights(text) for text in weights], device=device, flips=flips)
     if match_intensity:
         segmenter = segmenter.matching_intensity()
     dataset = open_dataset(data, splits=splits)

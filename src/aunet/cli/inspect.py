@@ -21,6 +21,7 @@ from aunet.errors import WriteError
 from aunet.evaluation.drift import Drift, drift_of
 from aunet.evaluation.figures import grey_figure
 from aunet.inference.segmenter import load_card
+from aunet.inference.shipped import resolve_weights
 from aunet.io.aside import write_text, written_aside
 from aunet.models.card import ModelCard
 
@@ -46,8 +47,11 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
     against: Annotated[
-        Path | None,
-        typer.Option(help="Checkpoint or bundle: say how far the images lie from those it was trained on."),
+        str | None,
+        typer.Option(
+            help="Checkpoint, bundle, name of aunet models, or https://...#sha256=...: say how far the images lie from "
+            "those it was trained on."
+        ),
     ] = None,
 ) -> None:
     """Say what of a data set was read, repaired and refused, and why.
@@ -59,7 +63,7 @@ def run(
         Exit: A row was refused, or repaired and --strict was given.
     """
     _check_options(out, quick=quick, folds=fold_count is not None, against=against is not None)
-    card = None if against is None else load_card(against)
+    card = None if against is None else load_card(resolve_weights(against))
     with progress_bar("Reading headers") as on_progress:
         dataset = open_dataset(data, splits=splits, on_progress=on_progress)
     facts: tuple[ImageFacts, ...] = ()

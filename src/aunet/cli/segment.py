@@ -1,5 +1,6 @@
 """`aunet segment`: the masses in mammograms, as masks, overlays, DICOM SEG and numbers."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +11,23 @@ from aunet.cli.progress import progress_bar
 from aunet.inference.batch import BatchReport, Options, segment_files
 from aunet.inference.ensemble import load_segmenter
 from aunet.inference.results import to_json
-from aunet.inference.segmenter import Flips
+from aunet.inference.segmenter import Flips, Segmenter
+from aunet.inference.shipped import DEFAULT, default_weights, resolve_weights
+from aunet.intended_use import RESEARCH_ONLY
 
 _SHOWN_AT_MOST = 20
 
 
 def run(
     inputs: Annotated[list[Path], typer.Argument(help="Mammograms (DICOM, PNG, TIFF, JPEG, PGM), or folders of them.")],
-    weights: Annotated[
-        list[Path],
-        typer.Option(help="Checkpoint of aunet train, or bundle of aunet export; given repeatedly, an ensemble."),
-    ],
     out: Annotated[Path, typer.Option(help="Folder for the results; a second run does only what is missing.")],
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Checkpoint of aunet train, bundle of aunet export, name of a model of aunet models, or "
+            "https://...#sha256=...; given repeatedly, an ensemble. Left out, the default of aunet models."
+        ),
+    ] = None,
     flips: Annotated[
         Flips, typer.Option(help="Average over the image turned over as well: top to bottom, left to right, or both.")
     ] = "none",
@@ -48,17 +54,29 @@ def run(
         Exit: An input failed.
     """
     options = Options(viewer_geometry=viewer_geometry, allow_for_processing=allow_for_processing)
-    segmenter = load_segmenter(weights, device=device, flips=flips)
+    files = [resolve_weights(text) for text in weights] if weights else [default_weights()]
+    segmenter = load_segmenter(files, device=device, flips=flips)
+    # With --json the standard output is one document.
+    typer.echo(_said_of(segmenter, is_default=not weights), err=as_json)
     if match_intensity:
         segmenter = segmenter.matching_intensity()
     with progress_bar("Segmenting") as on_progress:
         report = segment_files(inputs, segmenter, out, options=options, on_progress=on_progress)
     if as_json:
-        typer.echo(to_json(report.results, report.passed_over))
+        typer.echo(to_json(report.results, report.passed_over, weights=segmenter.files))
     else:
         _show(report, out)
     if report.failed:
         raise typer.Exit(1)
+
+
+def _said_of(segmenter: Segmenter, *, is_default: bool) -> str:
+    """The line that says which weights are used, and what for."""
+    if not is_default:
+        return f"Weights: {', '.join(file.name for file in segmenter.files)}. {RESEARCH_ONLY}"
+    # The data set's name stands first, its sources behind.
+    source = re.split("[,;]", segmenter.card.data_source, maxsplit=1)[0]
+    return f"Weights: {DEFAULT} (the default; trained on {source}). {RESEARCH_ONLY}"
 
 
 def _show(report: BatchReport, out: Path) -> None:

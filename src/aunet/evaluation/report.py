@@ -12,6 +12,7 @@ from aunet.evaluation.examples import Example
 from aunet.evaluation.figures import cumulative_figure, froc_figure, size_figure
 from aunet.evaluation.stats import Estimate, GroupScores, Interval
 from aunet.evaluation.summary import HAU_NOTE, NOT_THE_PAPER, Failure, Summary, definitions
+from aunet.intended_use import RESEARCH_ONLY
 from aunet.metrics.scores import METRICS, Metric
 
 TITLES: Mapping[Metric, str] = {
@@ -69,6 +70,7 @@ def report(summary: Summary, examples: Sequence[Example]) -> str:
     return page.substitute(
         title=escape(f"aunet evaluation: {about.data}, {about.split}"),
         headline=_headline(summary),
+        use=escape(RESEARCH_ONLY),
         counts=_counts(summary),
         warning=_failures("No prediction", summary.failures)
         + _failures("Refused by the data set, not among these images", summary.refused),

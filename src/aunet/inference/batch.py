@@ -123,7 +123,7 @@ def segment_files(
                 on_progress(len(results), len(inputs.files))
         # From the disk: another run may have added to the folder meanwhile.
         rows = tuple(read_records(out).values())
-        write_results(out, rows, inputs.passed_over)
+        write_results(out, rows, inputs.passed_over, weights=segmenter.files)
     except OSError as error:
         msg = f"{out}: results can't be written ({error.strerror or error})"
         raise WriteError(msg) from error

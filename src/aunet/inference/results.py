@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from aunet.inference.inputs import PassedOver
 from aunet.inference.masses import Mass
-from aunet.inference.segmenter import Flips
+from aunet.inference.segmenter import Flips, WeightsFile
+from aunet.intended_use import RESEARCH_ONLY
 from aunet.io.aside import write_text
 from aunet.sample import Laterality, Spacing, View
 
@@ -131,30 +132,36 @@ def read_records(out: Path) -> dict[str, Result]:
     return {result.name: result for result in found if result is not None}
 
 
-def write_results(out: Path, results: Sequence[Result], passed_over: Sequence[PassedOver]) -> None:
+def write_results(
+    out: Path, results: Sequence[Result], passed_over: Sequence[PassedOver], *, weights: Sequence[WeightsFile]
+) -> None:
     """Write results.csv and results.json.
 
     Args:
         out: Folder of the results.
         results: Rows, in this order.
         passed_over: Files of the given folders that were not taken for images.
+        weights: What this run used; rows of former runs name theirs by hash.
     """
     write_text(out / "results.csv", to_csv(results))
-    write_text(out / "results.json", to_json(results, passed_over))
+    write_text(out / "results.json", to_json(results, passed_over, weights=weights))
 
 
-def to_json(results: Sequence[Result], passed_over: Sequence[PassedOver]) -> str:
+def to_json(results: Sequence[Result], passed_over: Sequence[PassedOver], *, weights: Sequence[WeightsFile]) -> str:
     """Everything that is known of the inputs.
 
     Args:
         results: Entries, in this order.
         passed_over: Files of the given folders that were not taken for images.
+        weights: What this run used.
 
     Returns:
         One JSON document.
     """
     document = {
         "aunet": version("aunet"),
+        "use": RESEARCH_ONLY,
+        "weights": [asdict(file) for file in weights],
         "results": [asdict(result) for result in results],
         "passed_over": [{"path": file.typed, "reason": file.reason} for file in passed_over],
     }

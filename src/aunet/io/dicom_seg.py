@@ -22,6 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import TEXT_VR_DELIMS, validate_value
 
 from aunet.errors import DicomReadError, WriteError
+from aunet.intended_use import RESEARCH_ONLY
 from aunet.io.aside import written_aside
 from aunet.io.damage import DAMAGE
 from aunet.io.silence import silent_libraries
@@ -72,8 +73,8 @@ def write_seg(
     """Write the masses of one mammogram as a binary DICOM Segmentation, one segment a mass.
 
     A mass is an 8-connected region; segments are numbered as the rows of the results are, by the first pixel in
-    reading order. More than `MAX_SEGMENTS` regions become one segment. The file appears under its name only when
-    it is complete.
+    reading order. More than `MAX_SEGMENTS` regions become one segment. The descriptions of the series and of the
+    content say that it is for research. The file appears under its name only when it is complete.
 
     Args:
         path: File to write.
@@ -128,8 +129,8 @@ def write_seg(
         software_versions=version("aunet"),
         device_serial_number=card_version,
         content_label="MASSES",
-        content_description="Breast masses found by a network",
-        series_description="Breast masses (aunet)",
+        content_description=f"Breast masses. {RESEARCH_ONLY}",
+        series_description=f"Masses (aunet). {RESEARCH_ONLY}",
         specific_character_set=_character_set(texts),
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from aunet.datasets.opening import open_dataset
+from aunet.intended_use import RESEARCH_ONLY
 from aunet.io.aside import write_text, written_aside
 from aunet.io.files import read_mask, read_sample
 from aunet.sample import Sample
@@ -54,6 +55,7 @@ def write_page(layout: Layout, stages: Sequence[Timed], *, films_missing: str = 
         _sheet(test[:SHOWN_PHANTOMS], layout.segmented / "masks").savefig(aside, format="png", dpi=110)
     outlines = "Synthetic mammograms with reference outlines in white and predicted ones in green"
     sections = {
+        "use": escape(RESEARCH_ONLY),
         "sheet": _embedded(sheet.read_bytes(), outlines),
         "ledger": _ledger_sentence(layout),
         "learning": _picture(
