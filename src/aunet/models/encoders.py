@@ -24,7 +24,8 @@ class TimmArguments(BaseModel):
     encoder: str
     """timm's name of a model that gives a pyramid of features, such as `resnet34` or `resnet34.a1_in1k`."""
     pretrained: bool | str = False
-    """First weights of the encoder: random, or those that timm downloads, or the path of a file."""
+    """First weights of the encoder: random, those that timm downloads, the path of a file, or the name of a package
+    that holds them (`aunet.models.pretrained.PACKAGES`)."""
     img_size: tuple[int, int] | None = None
     """(rows, columns) for encoders that are built for one size and can't take others."""
 

