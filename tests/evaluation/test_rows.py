@@ -16,7 +16,7 @@ ROW = ImageRow(
     case="images/test/a, b",
     outcome="scored",
     scores=MaskScores(**dict.fromkeys(METRICS, 1 / 3)),
-    detections=ImageDetections(2, (0.1 + 0.2,), (0.7, 0.6)),
+    detections=ImageDetections(2, (0.1 + 0.2,), (0.7, 0.6), 0.25),
     laterality="L",
     view="MLO",
     properties=MassProperties(mass_shape='ROUND; "OVAL"', birads="4"),

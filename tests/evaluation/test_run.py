@@ -90,6 +90,26 @@ def test_each_image_has_a_row_in_the_order_of_the_data_set(draw: Draw, make_read
     assert rows[0]["reference_px"] == rows[0]["prediction_px"] == "100"
 
 
+def test_froc_goes_beyond_the_operating_point_and_scores_are_at_it(
+    draw: Draw, make_reader: MakeReader, tmp_path: Path
+) -> None:
+    # Regions of 100, 36 and 4 pixels, all of probability 200/255; the second is of no mass, the third too small.
+    dataset = draw(([MASS, ELSEWHERE, (40, 2, 2, 2)], [MASS]))
+    reader = make_reader()
+    reader.card = replace(reader.card, smallest_mass_px=5)
+    strict = make_reader()
+    strict.card = replace(reader.card, lowest_score=0.9)
+
+    large, sure = evaluate(reader, dataset, tmp_path / "large"), evaluate(strict, dataset, tmp_path / "sure")
+
+    assert (large.detection.n_found, large.detection.n_false_regions) == (1, 1)
+    assert large.metrics["dsc"].mean == pytest.approx(2 * 100 / (136 + 100))
+    assert (sure.detection.n_found, sure.detection.n_false_regions, sure.missed) == (0, 0, 1)
+    assert sure.detection.froc.sensitivity_at(1.0) == 1.0
+    assert strictly(sure.to_json())["detection"]["n_found"] == 0
+    assert per_image(tmp_path / "sure")[0]["n_found"] == "0"
+
+
 def test_an_image_that_cannot_be_read_is_a_miss_and_not_left_out(
     draw: Draw, make_reader: MakeReader, tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ PROPERTIES = tuple(one.name for one in fields(MassProperties))
 COLUMNS = (
     *("case", "outcome", "laterality", "view", *PROPERTIES, "reference_px", "prediction_px", *METRICS),
     *("spacing_row_mm", "spacing_column_mm", "n_masses", "n_found", "n_false_regions"),
-    *("found_scores", "false_region_scores", "reason", "notes"),
+    *("found_scores", "false_region_scores", "lowest_score", "reason", "notes"),
 )
 _OUTCOMES = {outcome for kind in get_args(ImageOutcome) for outcome in get_args(kind)}
 
@@ -182,10 +182,11 @@ def _to_cells(row: ImageRow) -> dict[str, str]:
         "reference_px": "" if row.reference_px is None else str(row.reference_px),
         "prediction_px": "" if row.prediction_px is None else str(row.prediction_px),
         "n_masses": str(found.n_masses),
-        "n_found": str(len(found.hit_scores)),
-        "n_false_regions": str(len(found.false_scores)),
+        "n_found": str(found.n_found),
+        "n_false_regions": str(found.n_false_regions),
         "found_scores": " ".join(map(repr, found.hit_scores)),
         "false_region_scores": " ".join(map(repr, found.false_scores)),
+        "lowest_score": repr(found.lowest_score),
     }
 
 
@@ -203,6 +204,7 @@ def _from_cells(cells: dict[str, str]) -> ImageRow:
             n_masses=int(cells["n_masses"]),
             hit_scores=tuple(map(float, cells["found_scores"].split())),
             false_scores=tuple(map(float, cells["false_region_scores"].split())),
+            lowest_score=float(cells["lowest_score"]),
         ),
         laterality=cells["laterality"],
         view=cells["view"],

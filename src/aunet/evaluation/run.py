@@ -162,6 +162,8 @@ def _run_key(
         "flips": about.flips,
         "preprocessing": settings.to_json(),
         "threshold": about.threshold,
+        "smallest_mass_px": about.card.smallest_mass_px,
+        "lowest_score": about.card.lowest_score,
         "nsd_tolerance_px": about.tolerance_px,
         "allow_for_processing": allow_for_processing,
         "data": about.data,

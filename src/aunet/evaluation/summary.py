@@ -9,7 +9,7 @@ from typing import Any
 from aunet.evaluation.rows import ImageRow
 from aunet.evaluation.stats import Bootstrap, Detection, Estimate, GroupScores, Ratio
 from aunet.inference.segmenter import Flips, WeightsFile
-from aunet.metrics.detection import FOUND_IOU
+from aunet.metrics.detection import FOUND_IOU, SCORE
 from aunet.metrics.scores import METRICS, Metric
 from aunet.models.card import ModelCard
 from aunet.sample import Shape
@@ -161,8 +161,10 @@ def definitions(provenance: Provenance) -> Mapping[str, str]:
         "hd95_mm": "The same in millimetres, of the images whose pixel spacing is known.",
         "nsd": f"Normalised surface Dice: share of both borders within {provenance.tolerance_px:g} px of each other.",
         "detection": f"A mass is found when a predicted region reaches an IoU of {FOUND_IOU:g} with it. Pixels that "
-        "touch at a side or a corner are one region; its score is its mean probability; a second region on one mass is "
-        "a false positive.",
+        f"touch at a side or a corner are one region; its score is the {SCORE} of its probabilities; a second region "
+        "on one mass is a false positive. n_found, n_false_regions, sensitivity and false_positives_per_image are at "
+        "the operating point (threshold, smallest_mass_px, lowest_score), and so is every other score; froc and "
+        "sensitivity_at_false_positives_per_image are over all regions of smallest_mass_px and more.",
     }
 
 
@@ -184,6 +186,9 @@ def _document(summary: Summary) -> dict[str, Any]:
         "grid": {"rows": about.grid[0], "columns": about.grid[1]},
         "matched_intensity": about.matched_intensity,
         "threshold": about.threshold,
+        "smallest_mass_px": about.card.smallest_mass_px,
+        "lowest_score": about.card.lowest_score,
+        "temperature": about.card.temperature,
         "nsd_tolerance_px": about.tolerance_px,
         "bootstrap": {"unit": "patient", "resamples": about.bootstrap.resamples, "seed": about.bootstrap.seed},
         "weights": {
@@ -238,8 +243,8 @@ def _detection(detection: Detection) -> dict[str, Any]:
     points = curve.points[::-1][::step][::-1]
     return {
         "n_masses": curve.n_masses,
-        "n_found": curve.n_found,
-        "n_false_regions": curve.n_false_regions,
+        "n_found": detection.n_found,
+        "n_false_regions": detection.n_false_regions,
         "sensitivity": _ratio(detection.sensitivity),
         "false_positives_per_image": _ratio(detection.false_positives_per_image),
         "found_iou": FOUND_IOU,

@@ -73,7 +73,7 @@ class ModelCard:
     smallest_mass_px: int = 0
     """Predicted regions of fewer pixels of the model grid are dropped."""
     lowest_score: float = 0.0
-    """Predicted regions of a lower score (`aunet.metrics.regions`) are dropped."""
+    """Predicted regions of a lower score (`aunet.metrics.detection.region_scores`) are dropped."""
     calibration: str = ""
     """JSON text of how temperature and operating point were chosen, and on what; "" where they were not."""
     results: str = ""
