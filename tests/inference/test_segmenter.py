@@ -150,7 +150,7 @@ def test_a_vanished_region_that_the_operating_point_drops_does_not_come_back(mak
 
     for operating_point in ({"smallest_mass_px": 2}, {"lowest_score": 0.6}):
         backend.card = replace(backend.card, smallest_mass_px=0, lowest_score=0.0)
-        backend.card = replace(backend.card, **operating_point)  # type: ignore[arg-type]  # one of two numbers
+        backend.card = replace(backend.card, **operating_point)
         (mass,) = Segmenter.of(backend).segment(mammogram(image)).masses
 
         assert mass.box[:2] < (80, 80)
