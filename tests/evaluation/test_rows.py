@@ -3,11 +3,13 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aunet.evaluation.rows import COLUMNS, ImageRow, RowLog, read_rows
+from aunet.metrics.calibration import reliability_of
 from aunet.metrics.detection import ImageDetections
 from aunet.metrics.scores import METRICS, MaskScores
 from aunet.sample import MassProperties
@@ -24,6 +26,7 @@ ROW = ImageRow(
     prediction_px=0,
     spacing_mm=(0.7, 0.81),
     notes="mask resized",
+    reliability=reliability_of(np.array([0.1, 0.2, 0.9]), np.array([False, True, True])),
 )
 BARE = ImageRow("b", "failed", MaskScores(), ImageDetections(0, (), ()), reason="no such file")
 KEY = {"weights_sha256": "1"}

@@ -111,6 +111,10 @@ def _show(summary: Summary, out: Path) -> None:
         f"{_number(found.false_positives_per_image.value)}, {_interval(found.false_positives_per_image.ci95)}; "
         f"by FROC, {_number(found.froc.sensitivity_at(1.0))} at 1 false positive an image"
     )
+    console.print(
+        f"Expected calibration error {_number(summary.reliability.expected_error)}, "
+        f"n {summary.reliability.n} pixels of the breast"
+    )
     console.print(f"{HAU_NOTE}\n{NOT_THE_PAPER}")
     console.print(f"Written: {out / 'report.html'}, {out / 'summary.json'}, {out / 'per_image.csv'}")
 

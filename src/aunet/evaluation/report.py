@@ -12,6 +12,7 @@ from aunet.evaluation.examples import Example
 from aunet.evaluation.figures import cumulative_figure, froc_figure, size_figure
 from aunet.evaluation.stats import Estimate, GroupScores, Interval
 from aunet.evaluation.summary import HAU_NOTE, NOT_THE_PAPER, Failure, Summary, definitions
+from aunet.metrics.calibration import BINS, Reliability
 from aunet.metrics.scores import METRICS, Metric
 
 TITLES: Mapping[Metric, str] = {
@@ -74,7 +75,7 @@ def report(summary: Summary, examples: Sequence[Example]) -> str:
         warning=_failures("No prediction", summary.failures)
         + _failures("Refused by the data set, not among these images", summary.refused),
         metrics=_metrics(summary.metrics),
-        detection=_detection(summary),
+        detection=_detection(summary) + _calibration(summary.reliability),
         figures=_figures(summary),
         examples=_examples(examples),
         groups=_groups(summary),
@@ -142,6 +143,21 @@ def _detection(summary: Summary) -> str:
         f"<td>{_number(found.froc.sensitivity_at(1.0))}</td><td></td></tr>"
     )
     return _table("Detection of each mass", ("", "Count", "Value", "95 % interval"), body)
+
+
+def _calibration(reliability: Reliability) -> str:
+    columns = (reliability.pixels, reliability.mass_pixels, reliability.probability_sums)
+    body = "".join(
+        f'<tr><th scope="row">{i / BINS:.3f} to {(i + 1) / BINS:.3f}</th><td>{n:,}</td>'
+        f"<td>{_number(probability_sum / n)}</td><td>{_number(mass_pixels / n)}</td></tr>"
+        for i, (n, mass_pixels, probability_sum) in enumerate(zip(*columns, strict=True))
+        if n
+    )
+    return _table(
+        f"Expected calibration error {_number(reliability.expected_error)}, n {reliability.n:,} pixels of the breast",
+        ("Probability", "Pixels", "Mean probability", "Share of mass"),
+        body,
+    )
 
 
 def _figures(summary: Summary) -> str:

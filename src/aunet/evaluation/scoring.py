@@ -14,11 +14,12 @@ from jaxtyping import Float32
 from aunet.errors import AunetError
 from aunet.evaluation.rows import ImageRow
 from aunet.io.files import read_mask, reason_for
+from aunet.metrics.calibration import NO_PIXELS, Reliability, reliability_of
 from aunet.metrics.detection import ImageDetections, detect, keep_regions, label_masses
 from aunet.metrics.scores import MaskScores, outcome_of, score_masks, worst_scores
 from aunet.models.card import ModelCard
 from aunet.preprocessing.cache import PreparedCache, PreparedSample
-from aunet.preprocessing.pipeline import Preprocessing
+from aunet.preprocessing.pipeline import Preprocessing, breast_pixels
 from aunet.sample import Mask2D, Probability, Sample, Shape
 
 logger = logging.getLogger(__name__)
@@ -188,7 +189,15 @@ def _score(read: Read, probability: Probability | None, scoring: Scoring) -> Ima
         spacing_mm=prepared.spacing_mm,
         reason=read.reason,
         notes="; ".join(prepared.notes),
+        # A reference that was cut off says nothing of the pixels that are left.
+        reliability=NO_PIXELS if is_lost else _reliability(probability, prepared, scoring),
     )
+
+
+def _reliability(probability: Probability, prepared: PreparedSample, scoring: Scoring) -> Reliability:
+    """The pixels of the breast by their probability."""
+    breast = breast_pixels(prepared.grey, scoring.segmenter.preprocessing)
+    return reliability_of(probability[breast], prepared.mask[breast])
 
 
 def _failed(read: Read, shape: Shape) -> ImageRow:

@@ -48,6 +48,9 @@ class Reliability:
         return float(sum(gaps) / self.n)
 
 
+NO_PIXELS = Reliability()
+
+
 def reliability_of(probability: Float[np.ndarray, " pixels"], is_mass: Bool[np.ndarray, " pixels"]) -> Reliability:
     """The bins of some pixels.
 
