@@ -212,7 +212,7 @@ def _from_cells(cells: dict[str, str]) -> ImageRow:
             n_masses=int(cells["n_masses"]),
             hit_scores=tuple(map(float, cells["found_scores"].split())),
             false_scores=tuple(map(float, cells["false_region_scores"].split())),
-            lowest_score=float(cells["lowest_score"]),
+            lowest_score=float(cells.get("lowest_score", "0")),
         ),
         laterality=cells["laterality"],
         view=cells["view"],
@@ -222,11 +222,18 @@ def _from_cells(cells: dict[str, str]) -> ImageRow:
         spacing_mm=None if isnan(spacing[0]) else spacing,
         reason=cells["reason"],
         notes=cells["notes"],
-        reliability=Reliability(
-            pixels=tuple(map(int, cells["bin_pixels"].split())),
-            mass_pixels=tuple(map(int, cells["bin_mass_pixels"].split())),
-            probability_sums=tuple(map(float, cells["bin_probability_sums"].split())),
-        ),
+        reliability=_bins(cells),
+    )
+
+
+def _bins(cells: dict[str, str]) -> Reliability:
+    """The bins of a row; none in a table of an earlier version."""
+    if "bin_pixels" not in cells:
+        return NO_PIXELS
+    return Reliability(
+        pixels=tuple(map(int, cells["bin_pixels"].split())),
+        mass_pixels=tuple(map(int, cells["bin_mass_pixels"].split())),
+        probability_sums=tuple(map(float, cells["bin_probability_sums"].split())),
     )
 
 
