@@ -44,8 +44,8 @@ def test_an_overlay_of_a_miss_shows_the_reference_alone() -> None:
         cumulative_figure([0.0, 0.4, 0.9]),
         cumulative_figure([0.5]),
         size_figure([13, 200, 4000], [0.1, 0.8, 0.0], is_missed=[False, False, True]),
-        froc_figure(froc([ImageDetections(2, (0.9,), (0.8, 0.4))])),
-        froc_figure(froc([ImageDetections(1, (), ())])),
+        froc_figure(froc([ImageDetections(2, (0.9,), (0.8, 0.4))]), operating_point=(1.0, 0.5)),
+        froc_figure(froc([ImageDetections(1, (), ())]), operating_point=(0.0, 0.0)),
         grey_figure([0.1, 0.4, 1.0], [0.0, 0.5, 0.9]),
     ],
 )

@@ -3,11 +3,13 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aunet.evaluation.rows import COLUMNS, ImageRow, RowLog, read_rows
+from aunet.metrics.calibration import NO_PIXELS, reliability_of
 from aunet.metrics.detection import ImageDetections
 from aunet.metrics.scores import METRICS, MaskScores
 from aunet.sample import MassProperties
@@ -16,7 +18,7 @@ ROW = ImageRow(
     case="images/test/a, b",
     outcome="scored",
     scores=MaskScores(**dict.fromkeys(METRICS, 1 / 3)),
-    detections=ImageDetections(2, (0.1 + 0.2,), (0.7, 0.6)),
+    detections=ImageDetections(2, (0.1 + 0.2,), (0.7, 0.6), 0.25),
     laterality="L",
     view="MLO",
     properties=MassProperties(mass_shape='ROUND; "OVAL"', birads="4"),
@@ -24,6 +26,7 @@ ROW = ImageRow(
     prediction_px=0,
     spacing_mm=(0.7, 0.81),
     notes="mask resized",
+    reliability=reliability_of(np.array([0.1, 0.2, 0.9]), np.array([False, True, True])),
 )
 BARE = ImageRow("b", "failed", MaskScores(), ImageDetections(0, (), ()), reason="no such file")
 KEY = {"weights_sha256": "1"}
@@ -116,3 +119,20 @@ def test_a_line_break_in_a_reason_does_not_break_the_row(tmp_path: Path) -> None
 
     assert row.reason == "first second"
     assert math.isnan(row.scores.dsc)
+
+
+def test_a_table_of_an_earlier_version_is_read_without_bins_and_at_no_lowest_score(tmp_path: Path) -> None:
+    log = RowLog(tmp_path, KEY)
+    log.append([ROW])
+    log.finish([ROW.case])
+    later = {"lowest_score", "bin_pixels", "bin_mass_pixels", "bin_probability_sums"}
+    with (tmp_path / "per_image.csv").open(encoding="utf-8", newline="") as file:
+        (cells,) = csv.DictReader(file)
+    with (tmp_path / "earlier.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [name for name in COLUMNS if name not in later], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerow(cells)
+
+    (row,) = read_rows(tmp_path / "earlier.csv")
+
+    assert repr(row) == repr(replace(ROW, reliability=NO_PIXELS, detections=replace(ROW.detections, lowest_score=0.0)))

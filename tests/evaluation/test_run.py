@@ -90,6 +90,45 @@ def test_each_image_has_a_row_in_the_order_of_the_data_set(draw: Draw, make_read
     assert rows[0]["reference_px"] == rows[0]["prediction_px"] == "100"
 
 
+def test_froc_goes_beyond_the_operating_point_and_scores_are_at_it(
+    draw: Draw, make_reader: MakeReader, tmp_path: Path
+) -> None:
+    # Regions of 100, 36 and 4 pixels, all of probability 200/255; the second is of no mass, the third too small.
+    dataset = draw(([MASS, ELSEWHERE, (40, 2, 2, 2)], [MASS]))
+    reader = make_reader()
+    reader.card = replace(reader.card, smallest_mass_px=5)
+    strict = make_reader()
+    strict.card = replace(reader.card, lowest_score=0.9)
+
+    large, sure = evaluate(reader, dataset, tmp_path / "large"), evaluate(strict, dataset, tmp_path / "sure")
+
+    assert (large.detection.n_found, large.detection.n_false_regions) == (1, 1)
+    assert large.metrics["dsc"].mean == pytest.approx(2 * 100 / (136 + 100))
+    assert (sure.detection.n_found, sure.detection.n_false_regions, sure.missed) == (0, 0, 1)
+    assert sure.detection.froc.sensitivity_at(1.0) == 1.0
+    assert strictly(sure.to_json())["detection"]["n_found"] == 0
+    assert per_image(tmp_path / "sure")[0]["n_found"] == "0"
+
+
+def test_the_calibration_error_is_that_of_the_breast_s_pixels(
+    draw: Draw, make_reader: MakeReader, tmp_path: Path
+) -> None:
+    dataset = draw(([MASS, ELSEWHERE], [MASS]), ([], []))
+    dataset.samples[1].image_path.unlink()
+
+    summary = evaluate(make_reader(), dataset, tmp_path)
+
+    # 100 + 36 pixels at 200/255, of which 100 are mass; the first corner at 0; the others at 60/255, none of them mass.
+    # The last corner is black, which is no breast.
+    n = 48 * 48 - 1
+    error = abs(136 * 200 / 255 - 100) + (n - 136 - 1) * 60 / 255
+    assert summary.reliability.n == n
+    assert summary.reliability.expected_error == pytest.approx(error / n)
+    document = strictly(summary.to_json())["calibration"]
+    assert document["n_pixels"] == sum(one["n_pixels"] for one in document["bins"]) == n
+    assert document["expected_calibration_error"] == summary.reliability.expected_error
+
+
 def test_an_image_that_cannot_be_read_is_a_miss_and_not_left_out(
     draw: Draw, make_reader: MakeReader, tmp_path: Path
 ) -> None:
@@ -202,6 +241,7 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_with_the_same_scores(
     assert progress == [(4, 7), (6, 7), (7, 7)]
     assert (tmp_path / "cut" / "per_image.csv").read_bytes() == (tmp_path / "whole" / "per_image.csv").read_bytes()
     assert resumed.overall == whole.overall
+    assert resumed.reliability == whole.reliability
     assert not list((tmp_path / "cut").glob("*.part"))
 
 

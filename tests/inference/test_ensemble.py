@@ -14,7 +14,7 @@ from aunet.inference.backends.backend import Backend, Images, Probabilities
 from aunet.inference.ensemble import FlippedBackend, load_segmenter
 from aunet.inference.segmenter import Flips, Segmenter
 from aunet.models.card import ModelCard, NetworkSettings
-from aunet.models.checkpoint import save_checkpoint
+from aunet.models.checkpoint import copy_with_card, read_card, save_checkpoint
 from aunet.models.factory import build_network
 from aunet.preprocessing.pipeline import Preprocessing
 
@@ -136,6 +136,30 @@ def test_networks_of_another_threshold_are_refused(write: Write) -> None:
 
     with pytest.raises(CheckpointError, match=r"b\.safetensors: its threshold is 0\.4, that of .*a\.safetensors 0\.5"):
         load_segmenter(paths, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["smallest_mass_px", "lowest_score"])
+def test_networks_of_another_operating_point_are_refused(write: Write, name: str) -> None:
+    paths = [write("a.safetensors", seed=1), write("b.safetensors", seed=2)]
+    card = read_card(paths[1])
+    changed = replace(card, smallest_mass_px=1) if name == "smallest_mass_px" else replace(card, lowest_score=1.0)
+    copy_with_card(paths[1], paths[1], changed)
+
+    with pytest.raises(CheckpointError, match=rf"b\.safetensors: its {name} is 1, that of .* 0;"):
+        load_segmenter(paths, device="cpu")
+
+
+def test_an_ensemble_averages_calibrated_probabilities(write: Write, images: Images) -> None:
+    paths = [write("a.safetensors", seed=1), write("b.safetensors", seed=2)]
+    uncalibrated = load_segmenter(paths, device="cpu").probability(images)
+    for path, temperature in zip(paths, (0.5, 4.0), strict=True):
+        copy_with_card(path, path, replace(read_card(path), temperature=temperature))
+
+    probability = load_segmenter(paths, device="cpu").probability(images)
+
+    one, other = (Segmenter.load(path, device="cpu").probability(images) for path in paths)
+    np.testing.assert_allclose(probability, (one + other) / 2, rtol=1e-6)
+    assert np.abs(probability - uncalibrated).max() > 0.01
 
 
 def test_the_same_weights_do_not_count_twice(write: Write) -> None:

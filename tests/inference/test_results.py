@@ -14,7 +14,7 @@ from aunet.inference.results import Key, Result, read_records, to_csv, to_json, 
 from aunet.inference.segmenter import WeightsFile
 
 KEY = Key("ab" * 32, "cd" * 32, "0.1.0", matches_intensity=False, viewer_geometry=False, allow_for_processing=False)
-MASS = Mass(12, 0.12, 4.5, 0.45, (1, 2, 5, 6), 0.75)
+MASS = Mass(12, 0.12, 4.5, 0.45, (1, 2, 5, 6), 0.75, 0.75)
 FOUND = Result(
     input="films/one.dcm",
     place_sha256="12" * 32,

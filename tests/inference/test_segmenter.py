@@ -13,6 +13,7 @@ import pytest
 from aunet.errors import CheckpointError
 from aunet.inference.backends.backend import Backend, Images, Probabilities
 from aunet.inference.segmenter import Segmenter, load_card
+from aunet.metrics.detection import keep_regions, label_masses
 from aunet.models.card import ModelCard
 from aunet.models.file_kind import is_checkpoint
 from aunet.preprocessing.cache import PreparedSample
@@ -121,6 +122,40 @@ def test_the_outline_is_smooth_where_the_model_grid_is_coarse(make_backend: Make
     (mass,) = found.masses
     assert mass.area_px == pytest.approx(np.pi * 50**2, rel=0.02)  # by nearest pixels 8100
     assert mass.diameter_px == pytest.approx(100, abs=2)
+
+
+@pytest.mark.parametrize(("smallest_mass_px", "n_kept"), [(0, 2), (4, 2), (20, 1), (40, 0)])
+def test_regions_are_dropped_by_their_size_in_pixels_of_the_model_grid(
+    make_backend: MakeBackend, smallest_mass_px: int, n_kept: int
+) -> None:
+    settings = Preprocessing(rows=30, columns=20, crop=False, remove_artefacts=False, face_left=False, channels=1)
+    answer = np.zeros((30, 20), dtype=np.float32)
+    answer[3:9, 3:9], answer[20:23, 8:11] = 0.9, 0.9
+    image, _ = breast_with_mass()
+    backend = make_backend(settings, answer=always(answer))
+    backend.card = replace(backend.card, smallest_mass_px=smallest_mass_px)
+
+    found = Segmenter.of(backend).segment(mammogram(image))
+
+    on_model_grid = keep_regions(answer >= 0.5, answer, smallest_px=float(smallest_mass_px))
+    assert len(found.masses) == n_kept == int(label_masses(on_model_grid).max())
+
+
+def test_a_vanished_region_that_the_operating_point_drops_does_not_come_back(make_backend: MakeBackend) -> None:
+    settings = Preprocessing(rows=30, columns=20, crop=False, remove_artefacts=False, face_left=False, channels=1)
+    answer = np.zeros((30, 20))
+    answer[12, 7] = 0.5
+    answer[3:8, 3:8] = 0.9
+    image, _ = breast_with_mass()
+    backend = make_backend(settings, answer=always(answer))
+
+    for operating_point in ({"smallest_mass_px": 2}, {"lowest_score": 0.6}):
+        backend.card = replace(backend.card, smallest_mass_px=0, lowest_score=0.0)
+        backend.card = replace(backend.card, **operating_point)
+        (mass,) = Segmenter.of(backend).segment(mammogram(image)).masses
+
+        assert mass.box[:2] < (80, 80)
+        assert mass.score == mass.mean_probability > 0.6
 
 
 @pytest.mark.parametrize("is_right", [False, True])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from aunet.metrics.detection import ImageDetections, detect, froc, label_masses
+from aunet.metrics.detection import ImageDetections, detect, froc, keep_regions, label_masses, region_scores
 from aunet.sample import Mask2D
 
 
@@ -152,3 +152,35 @@ def test_froc_without_a_mass_has_no_sensitivity() -> None:
     assert math.isnan(curve.sensitivity)
     assert math.isnan(curve.sensitivity_at(1.0))
     assert curve.false_positives_per_image == 1.0
+
+
+def test_the_operating_point_counts_the_regions_that_reach_its_score() -> None:
+    found = ImageDetections(n_masses=3, hit_scores=(0.9, 0.5), false_scores=(0.6, 0.4), lowest_score=0.5)
+
+    assert (found.n_found, found.n_false_regions, found.n_regions) == (2, 1, 4)
+
+
+def test_scores_of_a_region_are_worked_out_by_hand() -> None:
+    labels = label_masses(with_boxes((0, 0, 1, 4), (9, 9, 1, 1)))
+    probability = np.zeros((40, 40), dtype=np.float32)
+    probability[0, :4] = [0.0, 0.25, 0.5, 1.0]
+    probability[9, 9] = 0.125
+
+    assert region_scores(labels, probability, score="mean").tolist() == [0.4375, 0.125]
+    assert region_scores(labels, probability, score="maximum").tolist() == [1.0, 0.125]
+    assert region_scores(labels, probability, score="percentile_90") == pytest.approx([0.85, 0.125])
+    assert region_scores(label_masses(with_boxes()), probability).tolist() == []
+
+
+def test_small_regions_and_those_of_a_low_score_are_dropped() -> None:
+    large, small, unsure = (0, 0, 3, 3), (10, 10, 1, 2), (20, 20, 3, 3)
+    mask = with_boxes(large, small, unsure)
+    probability = np.where(with_boxes(unsure), 0.5, 0.75).astype(np.float32)
+
+    by_size = keep_regions(mask, probability, smallest_px=3.0)
+    by_score = keep_regions(mask, probability, lowest_score=0.75)
+
+    np.testing.assert_array_equal(by_size, with_boxes(large, unsure))
+    np.testing.assert_array_equal(by_score, with_boxes(large, small))
+    np.testing.assert_array_equal(keep_regions(mask, probability), mask)
+    assert not keep_regions(with_boxes(), probability, smallest_px=3.0, lowest_score=0.5).any()

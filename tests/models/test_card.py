@@ -46,6 +46,22 @@ def test_a_card_of_an_earlier_version_says_nothing_of_its_training_images() -> N
     assert ModelCard.from_json(json.dumps(content)).training_images == ""
 
 
+def test_a_card_of_an_earlier_version_is_not_calibrated_and_drops_no_region() -> None:
+    later = {"temperature", "smallest_mass_px", "lowest_score", "calibration", "results"}
+    content = {key: value for key, value in entries().items() if key not in later}
+
+    card = ModelCard.from_json(json.dumps(content))
+
+    assert (card.temperature, card.smallest_mass_px, card.lowest_score) == (1.0, 0, 0.0)
+    assert (card.calibration, card.results) == ("", "")
+
+
+def test_temperature_and_operating_point_come_back() -> None:
+    card = replace(CARD, temperature=1.75, smallest_mass_px=12, lowest_score=0.25, calibration="{}", results="[]")
+
+    assert ModelCard.from_json(card.to_json()) == card
+
+
 @given(notes=st.text(), threshold=st.floats(0.001, 0.999), versions=st.dictionaries(st.text(), st.text(), max_size=3))
 def test_any_text_and_number_in_a_card_comes_back(notes: str, threshold: float, versions: dict[str, str]) -> None:
     card = replace(CARD, notes=notes, threshold=threshold, versions=versions)
@@ -69,6 +85,12 @@ def test_a_missing_entry_is_named(name: str) -> None:
         ({"threshold": "half"}, "threshold is 'half'"),
         ({"threshold": True}, "threshold is True"),
         ({"threshold": 1.5}, r"threshold is 1\.5"),
+        ({"temperature": 0}, r"temperature is 0\.0; expected a finite number above 0"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": float("inf")}, "temperature is inf"),
+        ({"lowest_score": -0.1}, r"lowest score is -0\.1; expected from 0 to 1"),
+        ({"smallest_mass_px": -1}, "smallest mass is -1 pixels"),
+        ({"smallest_mass_px": 1.5}, r"smallest_mass_px is 1\.5"),
         ({"network": {"name": "aunet"}}, "classes, in_channels, reduction, width missing"),
         ({"network": None}, "network is None"),
         ({"network": entries_of_network() | {"arguments": ["x"]}}, r"arguments is \['x'\]; expected"),

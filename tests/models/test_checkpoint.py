@@ -12,7 +12,7 @@ from torch import nn
 
 from aunet.errors import CheckpointError
 from aunet.models.card import CARD_KEY, ModelCard, NetworkSettings
-from aunet.models.checkpoint import ENTRY, load_checkpoint, read_card, save_checkpoint
+from aunet.models.checkpoint import ENTRY, copy_with_card, load_checkpoint, read_card, save_checkpoint
 from aunet.models.factory import build_network
 
 
@@ -51,6 +51,19 @@ def test_a_loaded_network_gives_the_very_same_logits(card: ModelCard, checkpoint
     assert not network.training
     with torch.inference_mode():
         assert torch.equal(network(images), trained(card).eval()(images))
+
+
+def test_a_copy_with_another_card_has_the_same_weights_to_the_bit(
+    card: ModelCard, checkpoint: Path, tmp_path: Path
+) -> None:
+    warm = replace(card, temperature=2.0, lowest_score=0.3)
+
+    copy_with_card(checkpoint, tmp_path / "copy.safetensors", warm)
+
+    before, after = load_file(checkpoint), load_file(tmp_path / "copy.safetensors")
+    assert read_card(tmp_path / "copy.safetensors") == warm
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_a_loaded_network_can_be_trained_on(checkpoint: Path) -> None:

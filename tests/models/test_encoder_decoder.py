@@ -82,3 +82,12 @@ def test_the_probability_of_mass_is_the_softmax_of_the_second_class() -> None:
     probability = mass_probability(logits)
 
     torch.testing.assert_close(probability, torch.tensor([[[0.75, 0.5]]]))
+
+
+def test_a_temperature_divides_the_logits() -> None:
+    logits = torch.tensor([-1.0, 2.0]).reshape(1, 2, 1, 1)
+
+    warm, plain = mass_probability(logits, temperature=2.0), mass_probability(logits, temperature=1.0)
+
+    torch.testing.assert_close(warm, torch.sigmoid(torch.tensor([[[3.0 / 2]]])))
+    assert torch.equal(plain, torch.softmax(logits, dim=1)[:, 1])

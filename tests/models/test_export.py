@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from aunet.errors import CheckpointError
+from aunet.inference.backends.onnxruntime import OnnxBackend
+from aunet.inference.backends.torch import TorchBackend
 from aunet.models import export
 from aunet.models.card import CARD_KEY, ModelCard
-from aunet.models.checkpoint import load_checkpoint, read_card, save_checkpoint
+from aunet.models.checkpoint import copy_with_card, load_checkpoint, read_card, save_checkpoint
 from aunet.models.export import export_onnx
 from aunet.models.factory import build_network
-from aunet.models.parity import PARITY_KEY, Images, Parity, Probabilities
+from aunet.models.parity import PARITY_KEY, Images, Parity, Probabilities, parity_images
 
 
 def write_checkpoint(path: Path, card: ModelCard) -> None:
@@ -143,13 +145,33 @@ def test_a_graph_that_does_not_agree_is_not_written(
     def wrongly(model: onnx.ModelProto, images: Images) -> Probabilities:
         return wrong(by_onnxruntime(model, images))
 
-    monkeypatch.setattr(export, "_graph", lambda *_: graph)
+    monkeypatch.setattr(export, "_graph", lambda *_, **__: graph)
     monkeypatch.setattr(export, "_by_onnxruntime", wrongly)
 
     with pytest.raises(CheckpointError, match=r"doesn't agree with PyTorch: .*difference.*nothing was written"):
         export_onnx(checkpoint, tmp_path / "tiny.onnx")
 
     assert not list(tmp_path.iterdir())
+
+
+def test_the_bundle_of_a_calibrated_checkpoint_gives_the_calibrated_probability(
+    exported: tuple[ModelCard, Parity, Path], tmp_path: Path
+) -> None:
+    card, _, plain = exported
+    warm = replace(card, temperature=0.2)
+    copy_with_card(plain.with_suffix(".safetensors"), tmp_path / "warm.safetensors", warm)
+    images = parity_images(card.input_shape)
+
+    parity = export_onnx(tmp_path / "warm.safetensors", tmp_path / "warm.onnx")
+
+    before = OnnxBackend(plain).probability(images).astype(np.float64)
+    by_bundle = OnnxBackend(tmp_path / "warm.onnx").probability(images)
+    by_checkpoint = TorchBackend(tmp_path / "warm.safetensors", "cpu").probability(images)
+    by_hand = 1 / (1 + np.exp(-np.log(before / (1 - before)) / 0.2))
+    assert parity.agreement.max_difference < 1e-5
+    np.testing.assert_allclose(by_bundle, by_checkpoint, atol=1e-5)
+    np.testing.assert_allclose(by_bundle, by_hand, atol=1e-4)
+    assert np.abs(before - by_hand).max() > 0.05
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ VERBS = {
     "phantom": "Write synthetic mammograms with their masks.",
     "inspect": "Say what of a data set was read, repaired and refused, and why.",
     "train": "Train a network from a recipe.",
+    "calibrate": "Fit a checkpoint's temperature and choose its operating point on validation images.",
     "evaluate": "Score a checkpoint, a bundle or an ensemble on a split.",
     "segment": "Outline the masses in mammograms.",
     "models": "List the models that come with this package.",

@@ -108,9 +108,14 @@ def _show(summary: Summary, out: Path) -> None:
     console.print(_scores(summary))
     found = summary.detection
     console.print(
-        f"Masses found: {found.froc.n_found} of {found.froc.n_masses} "
+        f"Masses found: {found.n_found} of {found.froc.n_masses} "
         f"({_number(found.sensitivity.value)}, {_interval(found.sensitivity.ci95)}); false positives an image "
-        f"{_number(found.false_positives_per_image.value)}, {_interval(found.false_positives_per_image.ci95)}"
+        f"{_number(found.false_positives_per_image.value)}, {_interval(found.false_positives_per_image.ci95)}; "
+        f"by FROC, {_number(found.froc.sensitivity_at(1.0))} at 1 false positive an image"
+    )
+    console.print(
+        f"Expected calibration error {_number(summary.reliability.expected_error)}, "
+        f"n {summary.reliability.n} pixels of the breast"
     )
     console.print(f"{HAU_NOTE}\n{NOT_THE_PAPER}")
     console.print(f"Written: {out / 'report.html'}, {out / 'summary.json'}, {out / 'per_image.csv'}")

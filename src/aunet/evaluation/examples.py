@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from aunet.errors import AunetError
 from aunet.evaluation.figures import overlay
 from aunet.evaluation.rows import ImageRow
-from aunet.evaluation.scoring import Scoring, predict
+from aunet.evaluation.scoring import Scoring, marked, predict
 from aunet.sample import Sample
 
 Rank = Literal["best", "median", "worst"]
@@ -63,7 +63,7 @@ def draw_examples(rows: Sequence[ImageRow], samples: Sequence[Sample], scoring: 
             continue
         (probability,) = predict([prepared], scoring.segmenter)
         if probability is not None:
-            prediction = probability >= scoring.segmenter.threshold
+            prediction = marked(probability, scoring.segmenter)
             png = overlay(prepared.grey, reference=prepared.mask, prediction=prediction)
             examples.append(Example(rank, row, png))
     return tuple(examples)

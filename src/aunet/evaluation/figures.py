@@ -74,11 +74,12 @@ def size_figure(areas_px: Sequence[int], scores: Sequence[float], *, is_missed: 
     return _png(figure)
 
 
-def froc_figure(curve: Froc) -> bytes:
+def froc_figure(curve: Froc, *, operating_point: tuple[float, float]) -> bytes:
     """FROC curve.
 
     Args:
         curve: Of a set of images with at least one mass.
+        operating_point: (false positives an image, share of masses found) of what is marked by default.
 
     Returns:
         A PNG picture.
@@ -88,7 +89,7 @@ def froc_figure(curve: Froc) -> bytes:
     figure = _figure()
     axes = figure.add_subplot()
     axes.step(marked, found, where="post", color=_BLUE)
-    axes.plot(marked[-1], found[-1], "o", color=_ORANGE, label="every predicted region")
+    axes.plot(*operating_point, "o", color=_ORANGE, label="operating point")
     # Above the axes, where no curve can run through it.
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     axes.set(

@@ -13,6 +13,7 @@ from aunet.evaluation.figures import cumulative_figure, froc_figure, size_figure
 from aunet.evaluation.stats import Estimate, GroupScores, Interval
 from aunet.evaluation.summary import HAU_NOTE, NOT_THE_PAPER, Failure, Summary, definitions
 from aunet.intended_use import RESEARCH_ONLY
+from aunet.metrics.calibration import BINS, Reliability
 from aunet.metrics.scores import METRICS, Metric
 
 TITLES: Mapping[Metric, str] = {
@@ -61,7 +62,8 @@ def report(summary: Summary, examples: Sequence[Example]) -> str:
         "Flips": about.flips,
         "Trained": f"{about.card.trained}; {about.card.data_source}",
         "Licence": about.card.licence,
-        "Threshold": f"{about.threshold:g}",
+        "Operating point": f"threshold {about.threshold:g}, regions of at least {about.card.smallest_mass_px} pixels "
+        f"and a score of at least {about.card.lowest_score:g}; temperature {about.card.temperature:.3g}",
         "Grid": f"{about.grid[0]} x {about.grid[1]} pixels: every score is measured there",
         "Grey values": "matched to those of the training images" if about.matched_intensity else "as in training",
         "Software": ", ".join(f"{name} {version}" for name, version in about.versions.items()),
@@ -75,7 +77,7 @@ def report(summary: Summary, examples: Sequence[Example]) -> str:
         warning=_failures("No prediction", summary.failures)
         + _failures("Refused by the data set, not among these images", summary.refused),
         metrics=_metrics(summary.metrics),
-        detection=_detection(summary),
+        detection=_detection(summary) + _calibration(summary.reliability),
         figures=_figures(summary),
         examples=_examples(examples),
         groups=_groups(summary),
@@ -134,13 +136,30 @@ def _metrics(metrics: Mapping[Metric, Estimate]) -> str:
 def _detection(summary: Summary) -> str:
     found = summary.detection
     body = (
-        f'<tr><th scope="row">Masses found</th><td>{found.froc.n_found} of {found.froc.n_masses}</td>'
+        f'<tr><th scope="row">Masses found</th><td>{found.n_found} of {found.froc.n_masses}</td>'
         f"<td>{_number(found.sensitivity.value)}</td><td>{_interval(found.sensitivity.ci95)}</td></tr>"
-        f'<tr><th scope="row">False positives an image</th><td>{found.froc.n_false_regions} in '
+        f'<tr><th scope="row">False positives an image</th><td>{found.n_false_regions} in '
         f"{found.froc.n_images}</td><td>{_number(found.false_positives_per_image.value)}</td>"
         f"<td>{_interval(found.false_positives_per_image.ci95)}</td></tr>"
+        f'<tr><th scope="row">Masses found at 1 false positive an image at most</th><td></td>'
+        f"<td>{_number(found.froc.sensitivity_at(1.0))}</td><td></td></tr>"
     )
     return _table("Detection of each mass", ("", "Count", "Value", "95 % interval"), body)
+
+
+def _calibration(reliability: Reliability) -> str:
+    columns = (reliability.pixels, reliability.mass_pixels, reliability.probability_sums)
+    body = "".join(
+        f'<tr><th scope="row">{i / BINS:.3f} to {(i + 1) / BINS:.3f}</th><td>{n:,}</td>'
+        f"<td>{_number(probability_sum / n)}</td><td>{_number(mass_pixels / n)}</td></tr>"
+        for i, (n, mass_pixels, probability_sum) in enumerate(zip(*columns, strict=True))
+        if n
+    )
+    return _table(
+        f"Expected calibration error {_number(reliability.expected_error)}, n {reliability.n:,} pixels of the breast",
+        ("Probability", "Pixels", "Mean probability", "Share of mass"),
+        body,
+    )
 
 
 def _figures(summary: Summary) -> str:
@@ -169,8 +188,8 @@ def _figures(summary: Summary) -> str:
         ),
         (
             "FROC",
-            f"Masses found against false positives; with every predicted region {operating_point}.",
-            froc_figure(found.froc),
+            f"Masses found against false positives; at the operating point {operating_point}.",
+            froc_figure(found.froc, operating_point=(marked, found.sensitivity.value)),
         ),
     ]
     return "".join(

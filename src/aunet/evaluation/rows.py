@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from aunet.io.aside import write_text
+from aunet.metrics.calibration import NO_PIXELS, Reliability
 from aunet.metrics.detection import ImageDetections
 from aunet.metrics.scores import METRICS, MaskScores, Outcome
 from aunet.sample import MassProperties, Spacing
@@ -24,7 +25,9 @@ PROPERTIES = tuple(one.name for one in fields(MassProperties))
 COLUMNS = (
     *("case", "outcome", "laterality", "view", *PROPERTIES, "reference_px", "prediction_px", *METRICS),
     *("spacing_row_mm", "spacing_column_mm", "n_masses", "n_found", "n_false_regions"),
-    *("found_scores", "false_region_scores", "reason", "notes"),
+    *("found_scores", "false_region_scores", "lowest_score", "reason", "notes"),
+    # 15 numbers a cell, so that a run that goes on has the bins of the images before.
+    *("bin_pixels", "bin_mass_pixels", "bin_probability_sums"),
 )
 _OUTCOMES = {outcome for kind in get_args(ImageOutcome) for outcome in get_args(kind)}
 
@@ -50,6 +53,8 @@ class ImageRow:
     """Why there is no prediction, or no reference on the model grid."""
     notes: str = ""
     """What reading and preparing repaired."""
+    reliability: Reliability = NO_PIXELS
+    """Pixels of the breast by their probability; none where there is no prediction, or the mass was cut off."""
 
     @property
     def has_mass(self) -> bool:
@@ -182,10 +187,14 @@ def _to_cells(row: ImageRow) -> dict[str, str]:
         "reference_px": "" if row.reference_px is None else str(row.reference_px),
         "prediction_px": "" if row.prediction_px is None else str(row.prediction_px),
         "n_masses": str(found.n_masses),
-        "n_found": str(len(found.hit_scores)),
-        "n_false_regions": str(len(found.false_scores)),
+        "n_found": str(found.n_found),
+        "n_false_regions": str(found.n_false_regions),
         "found_scores": " ".join(map(repr, found.hit_scores)),
         "false_region_scores": " ".join(map(repr, found.false_scores)),
+        "lowest_score": repr(found.lowest_score),
+        "bin_pixels": " ".join(map(str, row.reliability.pixels)),
+        "bin_mass_pixels": " ".join(map(str, row.reliability.mass_pixels)),
+        "bin_probability_sums": " ".join(map(repr, row.reliability.probability_sums)),
     }
 
 
@@ -203,6 +212,7 @@ def _from_cells(cells: dict[str, str]) -> ImageRow:
             n_masses=int(cells["n_masses"]),
             hit_scores=tuple(map(float, cells["found_scores"].split())),
             false_scores=tuple(map(float, cells["false_region_scores"].split())),
+            lowest_score=float(cells.get("lowest_score", "0")),
         ),
         laterality=cells["laterality"],
         view=cells["view"],
@@ -212,6 +222,18 @@ def _from_cells(cells: dict[str, str]) -> ImageRow:
         spacing_mm=None if isnan(spacing[0]) else spacing,
         reason=cells["reason"],
         notes=cells["notes"],
+        reliability=_bins(cells),
+    )
+
+
+def _bins(cells: dict[str, str]) -> Reliability:
+    """The bins of a row; none in a table of an earlier version."""
+    if "bin_pixels" not in cells:
+        return NO_PIXELS
+    return Reliability(
+        pixels=tuple(map(int, cells["bin_pixels"].split())),
+        mass_pixels=tuple(map(int, cells["bin_mass_pixels"].split())),
+        probability_sums=tuple(map(float, cells["bin_probability_sums"].split())),
     )
 
 

@@ -23,6 +23,7 @@ from aunet.evaluation.stats import DEFAULT_BOOTSTRAP, Bootstrap, score_detection
 from aunet.evaluation.summary import Failure, Provenance, Summary
 from aunet.inference.segmenter import Flips, Segmenter, WeightsFile
 from aunet.io.aside import digest, write_text
+from aunet.metrics.calibration import sum_of
 from aunet.metrics.surface import SURFACE_TOLERANCE_PX
 from aunet.preprocessing.cache import PreparedCache
 from aunet.preprocessing.pipeline import Preprocessing
@@ -114,6 +115,7 @@ def evaluate(
         overall=score_group(rows, patients, bootstrap=bootstrap),
         groups=score_groups(rows, patients, bootstrap=bootstrap),
         detection=score_detection(rows, patients, bootstrap=bootstrap),
+        reliability=sum_of(row.reliability for row in rows),
         failures=tuple(Failure(row.case, row.reason) for row in rows if row.outcome == "failed"),
         refused=tuple(Failure(row.case, row.reason) for row in dataset.ledger.rows if row.status == "refused"),
         rows=rows,
@@ -162,6 +164,8 @@ def _run_key(
         "flips": about.flips,
         "preprocessing": settings.to_json(),
         "threshold": about.threshold,
+        "smallest_mass_px": about.card.smallest_mass_px,
+        "lowest_score": about.card.lowest_score,
         "nsd_tolerance_px": about.tolerance_px,
         "allow_for_processing": allow_for_processing,
         "data": about.data,

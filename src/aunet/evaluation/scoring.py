@@ -14,11 +14,12 @@ from jaxtyping import Float32
 from aunet.errors import AunetError
 from aunet.evaluation.rows import ImageRow
 from aunet.io.files import read_mask, reason_for
-from aunet.metrics.detection import ImageDetections, detect, label_masses
+from aunet.metrics.calibration import NO_PIXELS, Reliability, reliability_of
+from aunet.metrics.detection import ImageDetections, detect, keep_regions, label_masses
 from aunet.metrics.scores import MaskScores, outcome_of, score_masks, worst_scores
 from aunet.models.card import ModelCard
 from aunet.preprocessing.cache import PreparedCache, PreparedSample
-from aunet.preprocessing.pipeline import Preprocessing
+from aunet.preprocessing.pipeline import Preprocessing, breast_pixels
 from aunet.sample import Mask2D, Probability, Sample, Shape
 
 logger = logging.getLogger(__name__)
@@ -117,6 +118,27 @@ def predict(prepared: Sequence[PreparedSample], segmenter: Predictor) -> list[Pr
     return [one if bool(((one >= 0) & (one <= 1)).all()) else None for one in probabilities]
 
 
+def marked(probability: Probability, segmenter: Predictor) -> Mask2D:
+    """The prediction at the segmenter's operating point.
+
+    Args:
+        probability: Of one image, model grid.
+        segmenter: Whose threshold, smallest mass and lowest score hold.
+
+    Returns:
+        The mask, model grid.
+    """
+    candidates = _candidates(probability, segmenter)
+    return keep_regions(candidates, probability, lowest_score=segmenter.card.lowest_score)
+
+
+def _candidates(probability: Probability, segmenter: Predictor) -> Mask2D:
+    """The regions over which FROC is drawn: large enough, of whatever score."""
+    return keep_regions(
+        probability >= segmenter.threshold, probability, smallest_px=float(segmenter.card.smallest_mass_px)
+    )
+
+
 def _read(sample: Sample, cache: PreparedCache) -> Read:
     """A sample made ready; what can't be read is a result here, not an error."""
     try:
@@ -148,15 +170,17 @@ def _score(read: Read, probability: Probability | None, scoring: Scoring) -> Ima
     sample, prepared = read.sample, read.prepared
     if prepared is None or probability is None:
         return _failed(read, scoring.shape)
-    prediction: Mask2D = probability >= scoring.segmenter.threshold
+    prediction = marked(probability, scoring.segmenter)
     is_lost = read.reason == MASS_LOST
     scores = score_masks(prediction, prepared.mask, spacing_mm=prepared.spacing_mm, tolerance_px=scoring.tolerance_px)
-    found = detect(prediction, prepared.mask, probability=probability)
+    found = detect(_candidates(probability, scoring.segmenter), prepared.mask, probability=probability)
     return ImageRow(
         case=sample.case,
         outcome="missed" if is_lost else outcome_of(prediction, prepared.mask),
         scores=worst_scores(scoring.shape, spacing_mm=prepared.spacing_mm) if is_lost else scores,
-        detections=ImageDetections(read.n_masses, found.hit_scores, found.false_scores),
+        detections=ImageDetections(
+            read.n_masses, found.hit_scores, found.false_scores, scoring.segmenter.card.lowest_score
+        ),
         laterality=sample.laterality or "",
         view=sample.view or "",
         properties=sample.properties,
@@ -165,7 +189,15 @@ def _score(read: Read, probability: Probability | None, scoring: Scoring) -> Ima
         spacing_mm=prepared.spacing_mm,
         reason=read.reason,
         notes="; ".join(prepared.notes),
+        # A reference that was cut off says nothing of the pixels that are left.
+        reliability=NO_PIXELS if is_lost else _reliability(probability, prepared, scoring),
     )
+
+
+def _reliability(probability: Probability, prepared: PreparedSample, scoring: Scoring) -> Reliability:
+    """The pixels of the breast by their probability."""
+    breast = breast_pixels(prepared.grey, scoring.segmenter.preprocessing)
+    return reliability_of(probability[breast], prepared.mask[breast])
 
 
 def _failed(read: Read, shape: Shape) -> ImageRow:

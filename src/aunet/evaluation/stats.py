@@ -89,8 +89,13 @@ class Detection:
     """Detection of each mass."""
 
     froc: Froc
+    """Over every region, those included that the operating point drops for their score."""
+    n_found: int
+    """Masses found at the operating point."""
+    n_false_regions: int
+    """Regions that found none, at the operating point."""
     sensitivity: Ratio
-    """Share of the masses that are found."""
+    """Share of the masses that are found at the operating point."""
     false_positives_per_image: Ratio
 
 
@@ -199,7 +204,7 @@ def score_group(
     return GroupScores(
         counts=count_images(rows, patients),
         n_masses=sum(row.detections.n_masses for row in rows),
-        n_found=sum(len(row.detections.hit_scores) for row in rows),
+        n_found=sum(row.detections.n_found for row in rows),
         metrics=MappingProxyType({
             name: estimate(values, patients, bootstrap=bootstrap) for name, values in table.items()
         }),
@@ -258,13 +263,15 @@ def score_detection(
         bootstrap: How intervals are made.
 
     Returns:
-        The FROC curve, and sensitivity and false positives an image at the model's own threshold.
+        The FROC curve, and sensitivity and false positives an image at the model's own operating point.
     """
-    found = np.array([len(row.detections.hit_scores) for row in rows], dtype=np.float64)
+    found = np.array([row.detections.n_found for row in rows], dtype=np.float64)
     masses = np.array([row.detections.n_masses for row in rows], dtype=np.float64)
-    marked = np.array([len(row.detections.false_scores) for row in rows], dtype=np.float64)
+    marked = np.array([row.detections.n_false_regions for row in rows], dtype=np.float64)
     return Detection(
         froc=froc([row.detections for row in rows]),
+        n_found=int(found.sum()),
+        n_false_regions=int(marked.sum()),
         sensitivity=ratio_of_sums(found, masses, patients, bootstrap=bootstrap),
         false_positives_per_image=ratio_of_sums(marked, np.ones_like(marked), patients, bootstrap=bootstrap),
     )

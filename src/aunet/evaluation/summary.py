@@ -9,7 +9,8 @@ from typing import Any
 from aunet.evaluation.rows import ImageRow
 from aunet.evaluation.stats import Bootstrap, Detection, Estimate, GroupScores, Ratio
 from aunet.inference.segmenter import Flips, WeightsFile
-from aunet.metrics.detection import FOUND_IOU
+from aunet.metrics.calibration import BINS, Reliability
+from aunet.metrics.detection import FOUND_IOU, SCORE
 from aunet.metrics.scores import METRICS, Metric
 from aunet.models.card import ModelCard
 from aunet.sample import Shape
@@ -87,6 +88,8 @@ class Summary:
     groups: Mapping[str, Mapping[str, GroupScores]]
     """By property (view, size, density, ...), then by value."""
     detection: Detection
+    reliability: Reliability
+    """Pixels of the breast by their probability, of all images that were predicted."""
     failures: tuple[Failure, ...]
     refused: tuple[Failure, ...]
     """Rows of the data set's table that it refused: images of whatever split that are not among the `n`."""
@@ -160,9 +163,14 @@ def definitions(provenance: Provenance) -> Mapping[str, str]:
         "hd95_px": "Greater of both directions' 95th percentiles of the distances between border pixels, in pixels.",
         "hd95_mm": "The same in millimetres, of the images whose pixel spacing is known.",
         "nsd": f"Normalised surface Dice: share of both borders within {provenance.tolerance_px:g} px of each other.",
+        "calibration": "Whether the probability is a frequency, over the pixels of the breast in all images with a "
+        f"prediction: they are put into {BINS} bins by their probability, and the expected calibration error is the "
+        "distance of a bin's mean probability and its share of mass pixels, averaged by the bins' pixels.",
         "detection": f"A mass is found when a predicted region reaches an IoU of {FOUND_IOU:g} with it. Pixels that "
-        "touch at a side or a corner are one region; its score is its mean probability; a second region on one mass is "
-        "a false positive.",
+        f"touch at a side or a corner are one region; its score is the {SCORE} of its probabilities; a second region "
+        "on one mass is a false positive. n_found, n_false_regions, sensitivity and false_positives_per_image are at "
+        "the operating point (threshold, smallest_mass_px, lowest_score), and so is every other score; froc and "
+        "sensitivity_at_false_positives_per_image are over all regions of smallest_mass_px and more.",
     }
 
 
@@ -174,6 +182,7 @@ def _document(summary: Summary) -> dict[str, Any]:
         **_counts(summary.overall),
         "metrics": _metrics(summary.overall),
         "detection": _detection(summary.detection),
+        "calibration": _calibration(summary.reliability),
         "groups": {
             name: {label: _group(group) for label, group in groups.items()} for name, groups in summary.groups.items()
         },
@@ -184,6 +193,9 @@ def _document(summary: Summary) -> dict[str, Any]:
         "grid": {"rows": about.grid[0], "columns": about.grid[1]},
         "matched_intensity": about.matched_intensity,
         "threshold": about.threshold,
+        "smallest_mass_px": about.card.smallest_mass_px,
+        "lowest_score": about.card.lowest_score,
+        "temperature": about.card.temperature,
         "nsd_tolerance_px": about.tolerance_px,
         "bootstrap": {"unit": "patient", "resamples": about.bootstrap.resamples, "seed": about.bootstrap.seed},
         "weights": {
@@ -238,8 +250,8 @@ def _detection(detection: Detection) -> dict[str, Any]:
     points = curve.points[::-1][::step][::-1]
     return {
         "n_masses": curve.n_masses,
-        "n_found": curve.n_found,
-        "n_false_regions": curve.n_false_regions,
+        "n_found": detection.n_found,
+        "n_false_regions": detection.n_false_regions,
         "sensitivity": _ratio(detection.sensitivity),
         "false_positives_per_image": _ratio(detection.false_positives_per_image),
         "found_iou": FOUND_IOU,
@@ -253,6 +265,22 @@ def _detection(detection: Detection) -> dict[str, Any]:
                 "false_positives_per_image": _plain(point.false_positives_per_image),
             }
             for point in points
+        ],
+    }
+
+
+def _calibration(reliability: Reliability) -> dict[str, Any]:
+    columns = (reliability.pixels, reliability.mass_pixels, reliability.probability_sums)
+    return {
+        "n_pixels": reliability.n,
+        "expected_calibration_error": _plain(reliability.expected_error),
+        "bins": [
+            {
+                "n_pixels": n,
+                "mean_probability": probability_sum / n if n else None,
+                "share_of_mass": mass_pixels / n if n else None,
+            }
+            for n, mass_pixels, probability_sum in zip(*columns, strict=True)
         ],
     }
 

@@ -37,10 +37,14 @@ class FlippedBackend:
 
     def probability(self, images: Images) -> Probabilities:
         """The mean probability of mass."""
-        return _mean([
+        return _mean(self.answers(images))
+
+    def answers(self, images: Images) -> tuple[Probabilities, ...]:
+        """The probability of mass by each of the turned-over images, turned back; the image as it is comes first."""
+        return tuple(
             np.flip(self.backend.probability(np.ascontiguousarray(np.flip(images, axes))), axes)
             for axes in _AXES[self.flips]
-        ])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +76,13 @@ def load_segmenter(
 
     Raises:
         CheckpointError: A file can't be used, stands there twice, or differs from the first in preprocessing or
-            threshold.
+            operating point.
     """
     members = [Segmenter.load(path, device=device, threads=threads) for path in weights]
     first = members[0]
     for path, member in zip(weights[1:], members[1:], strict=True):
         _refuse_other_preprocessing(weights[0], first.preprocessing, path, member.preprocessing)
-        if member.threshold != first.threshold:
-            msg = (
-                f"{path}: its threshold is {member.threshold:g}, that of {weights[0]} {first.threshold:g}; an ensemble "
-                "has one threshold: train with the same training.threshold, or evaluate each on its own"
-            )
-            raise CheckpointError(msg)
+        _refuse_other_operating_point(weights[0], first.card, path, member.card)
     files = tuple(file for member in members for file in member.files)
     sha256, times = Counter(file.sha256 for file in files).most_common(1)[0]
     if times > 1:
@@ -118,6 +117,22 @@ def _refuse_other_preprocessing(first_path: Path, first: Preprocessing, path: Pa
             "networks see the same images: evaluate each on its own, or train with the same [preprocessing]"
         )
         raise CheckpointError(msg)
+
+
+def _refuse_other_operating_point(first_path: Path, first: ModelCard, path: Path, other: ModelCard) -> None:
+    """Raise unless both networks mark the same regions of the same probability.
+
+    Raises:
+        CheckpointError: They don't.
+    """
+    for name in ("threshold", "smallest_mass_px", "lowest_score"):
+        here, there = getattr(other, name), getattr(first, name)
+        if here != there:
+            msg = (
+                f"{path}: its {name} is {here:g}, that of {first_path} {there:g}; an ensemble has one {name}: train "
+                "with the same training.threshold and calibrate none, or evaluate each on its own"
+            )
+            raise CheckpointError(msg)
 
 
 def _mean(probabilities: Sequence[Probabilities]) -> Probabilities:

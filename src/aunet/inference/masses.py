@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float64
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
+from aunet.metrics.detection import label_masses, region_scores
 from aunet.sample import Mask2D, Probability, Spacing
 
 Points = Float64[np.ndarray, "n 2"]
@@ -29,6 +30,8 @@ class Mass:
     box: Box
     """First row, first column, row and column after the last."""
     mean_probability: float
+    score: float
+    """How sure the network is, by `aunet.metrics.detection.region_scores` on the source grid."""
 
 
 def find_masses(mask: Mask2D, probability: Probability, *, spacing_mm: Spacing | None) -> tuple[Mass, ...]:
@@ -42,16 +45,17 @@ def find_masses(mask: Mask2D, probability: Probability, *, spacing_mm: Spacing |
     Returns:
         One record for each 8-connected region; none for an empty mask.
     """
-    labels, count = cc3d.connected_components(mask.view(np.uint8), connectivity=8, return_N=True)
+    labels = label_masses(mask)
     boxes = cc3d.statistics(labels)["bounding_boxes"]
     masses = []
-    for number in range(1, count + 1):
+    for number, score in enumerate(region_scores(labels, probability).tolist(), start=1):
         rows, columns = boxes[number][:2]
         region = labels[rows, columns] == number
         masses.append(
             _measured(
                 region,
                 float(probability[rows, columns][region].mean(dtype=np.float64)),
+                score,
                 corner=(int(rows.start), int(columns.start)),
                 spacing_mm=spacing_mm,
             )
@@ -76,7 +80,9 @@ def longest_diameter(region: Region, *, spacing: Spacing = (1.0, 1.0)) -> float:
     return float(pdist(corners).max())
 
 
-def _measured(region: Region, mean_probability: float, *, corner: tuple[int, int], spacing_mm: Spacing | None) -> Mass:
+def _measured(
+    region: Region, mean_probability: float, score: float, *, corner: tuple[int, int], spacing_mm: Spacing | None
+) -> Mass:
     area_px = int(np.count_nonzero(region))
     rows, columns = region.shape
     return Mass(
@@ -86,6 +92,7 @@ def _measured(region: Region, mean_probability: float, *, corner: tuple[int, int
         diameter_mm=None if spacing_mm is None else longest_diameter(region, spacing=spacing_mm),
         box=(corner[0], corner[1], corner[0] + rows, corner[1] + columns),
         mean_probability=mean_probability,
+        score=score,
     )
 
 

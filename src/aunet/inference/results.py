@@ -16,7 +16,7 @@ from aunet.intended_use import RESEARCH_ONLY
 from aunet.io.aside import write_text
 from aunet.sample import Laterality, Spacing, View
 
-FORMAT = 3
+FORMAT = 4
 RECORDS = "records"
 
 Status = Literal["segmented", "failed"]
@@ -41,6 +41,7 @@ COLUMNS = (
     "diameter_mm",
     "box",
     "mean_probability",
+    "score",
     "mask",
     "overlay",
     "seg",
@@ -207,6 +208,7 @@ def _row(result: Result) -> dict[str, object]:
         "diameter_mm": _joined(mass.diameter_mm for mass in masses),
         "box": ";".join(" ".join(map(str, mass.box)) for mass in masses),
         "mean_probability": _joined(mass.mean_probability for mass in masses),
+        "score": _joined(mass.score for mass in masses),
         "mask": result.mask,
         "overlay": result.overlay,
         "seg": result.seg,

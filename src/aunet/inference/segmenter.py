@@ -17,6 +17,7 @@ from aunet.inference.backends.onnxruntime import OnnxBackend
 from aunet.inference.masses import Mass, find_masses
 from aunet.inference.training_images import training_images
 from aunet.io.aside import digest
+from aunet.metrics.detection import keep_regions
 from aunet.models.card import ModelCard
 from aunet.models.file_kind import is_checkpoint, may_be_bundle
 from aunet.preprocessing.grid import Grid
@@ -168,7 +169,8 @@ class Segmenter:
 
         The probability goes back to the source pixels, bilinear between model pixel centres, and is cut at the
         threshold there, so that outlines are smooth and lengths not multiples of a model pixel. A region so small that
-        no source pixel reaches the threshold comes back as the model pixels that do: none is lost on the way.
+        no source pixel reaches the threshold comes back as the model pixels that do: none is lost on the way. Only then
+        are the regions dropped that the card's operating point leaves out.
 
         Args:
             mammogram: What was read.
@@ -181,6 +183,12 @@ class Segmenter:
         at_source = prepared.grid.to_source_probability(probability)
         mask = at_source >= self.threshold
         mask |= _vanished(mask, probability >= self.threshold, prepared.grid)
+        mask = keep_regions(
+            mask,
+            at_source,
+            smallest_px=self.card.smallest_mass_px * prepared.grid.source_px_per_model_px,
+            lowest_score=self.card.lowest_score,
+        )
         masses = find_masses(mask, at_source, spacing_mm=mammogram.spacing_mm)
         return Segmentation(mask, probability, prepared.grid, masses, prepared.notes)
 

@@ -3,9 +3,10 @@
 A mass, of the reference or predicted, is a region of pixels that touch at a side or at a corner.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
+from typing import Literal
 
 import cc3d
 import numpy as np
@@ -19,6 +20,16 @@ FOUND_IOU = 0.2
 2015, doi 10.1109/DICTA.2015.7371234; Jung et al. 2018, doi 10.1371/journal.pone.0203355. They compare bounding boxes,
 we compare pixels."""
 
+Score = Literal["mean", "maximum", "percentile_90"]
+"""A summary of the probabilities within a region."""
+SCORE: Score = "mean"
+"""The score that a region has, here and in every result."""
+_SUMMARIES: Mapping[Score, Callable[[Float64[np.ndarray, " pixels"]], float]] = {
+    "mean": np.mean,
+    "maximum": np.max,
+    "percentile_90": lambda values: float(np.percentile(values, 90)),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ImageDetections:
@@ -30,10 +41,22 @@ class ImageDetections:
     """Scores of the predicted regions that found a mass, highest first; as many masses were found."""
     false_scores: tuple[float, ...]
     """Scores of the predicted regions that found none, highest first."""
+    lowest_score: float = 0.0
+    """Score from which a region is marked at the operating point; FROC is drawn over all regions."""
+
+    @property
+    def n_found(self) -> int:
+        """Masses found at the operating point."""
+        return sum(score >= self.lowest_score for score in self.hit_scores)
+
+    @property
+    def n_false_regions(self) -> int:
+        """Regions marked at the operating point that found no mass."""
+        return sum(score >= self.lowest_score for score in self.false_scores)
 
     @property
     def n_regions(self) -> int:
-        """Predicted regions."""
+        """Predicted regions, whatever their score."""
         return len(self.hit_scores) + len(self.false_scores)
 
 
@@ -98,12 +121,62 @@ def label_masses(mask: Mask2D) -> UInt16[np.ndarray, "h w"]:
     return labels
 
 
+def region_scores(
+    labels: UInt16[np.ndarray, "h w"], probability: Probability, *, score: Score = SCORE
+) -> Float64[np.ndarray, " regions"]:
+    """How sure each region is: the score by which FROC is drawn and below which a region is dropped.
+
+    The one definition, for evaluation (on the model grid) and for inference (on the source grid) alike.
+
+    Args:
+        labels: Regions as `label_masses` numbers them.
+        probability: Probability of a mass on the same grid.
+        score: Which summary of the region's probabilities.
+
+    Returns:
+        Values in [0, 1], one a region in the order of the numbers.
+    """
+    is_inside = labels > 0
+    numbers = labels[is_inside]
+    ordered = probability[is_inside][np.argsort(numbers, kind="stable")].astype(np.float64)
+    starts = np.cumsum(np.bincount(numbers))[:-1]
+    return np.array([_SUMMARIES[score](values) for values in np.split(ordered, starts)[1:]], dtype=np.float64)
+
+
+def keep_regions(
+    mask: Mask2D, probability: Probability, *, smallest_px: float = 0.0, lowest_score: float = 0.0
+) -> Mask2D:
+    """A mask without its small regions and those of a low score.
+
+    Args:
+        mask: Predicted mask.
+        probability: Probability of a mass on the same grid.
+        smallest_px: Regions of fewer pixels of this grid are dropped.
+        lowest_score: Regions of a lower score (`region_scores`) are dropped.
+
+    Returns:
+        The mask itself where nothing can be dropped.
+    """
+    if smallest_px <= 1 and lowest_score <= 0:
+        return mask
+    labels = label_masses(mask)
+    areas = np.bincount(labels.ravel())[1:]
+    is_kept = (areas >= smallest_px) & (region_scores(labels, probability) >= lowest_score)
+    kept: Mask2D = np.concatenate([[False], is_kept])[labels]
+    return kept
+
+
 def detect(
-    prediction: Mask2D, reference: Mask2D, *, probability: Probability | None = None, least_iou: float = FOUND_IOU
+    prediction: Mask2D,
+    reference: Mask2D,
+    *,
+    probability: Probability | None = None,
+    least_iou: float = FOUND_IOU,
+    score: Score = SCORE,
 ) -> ImageDetections:
     """Say which masses of one image were found.
 
-    A predicted region's score is its mean probability. In the order of their scores, each region takes the mass that
+    In the order of their scores, each region takes the mass that
     it overlaps most, if their IoU reaches `least_iou` and no region before it took that mass; a second region on one
     mass is a false positive. A stricter threshold on the scores so never changes what the remaining regions find.
 
@@ -112,6 +185,7 @@ def detect(
         reference: Reference mask on the same grid.
         probability: Probability of a mass on the same grid; without it every region's score is 1.
         least_iou: Least IoU that counts as finding a mass.
+        score: Which score a region has, see `region_scores`.
 
     Returns:
         The number of masses, and the scores of the regions that found one and of those that did not.
@@ -120,7 +194,7 @@ def detect(
     regions, masses = label_masses(prediction), label_masses(reference)
     n_regions, n_masses = int(regions.max(initial=0)), int(masses.max(initial=0))
     overlaps = _ious(regions, masses, n_regions=n_regions, n_masses=n_masses)
-    scores = _mean_in_each(probability, regions, n_regions=n_regions)
+    scores = np.ones(n_regions) if probability is None else region_scores(regions, probability, score=score)
     hits: list[float] = []
     misses: list[float] = []
     for region in np.argsort(-scores, kind="stable"):
@@ -168,14 +242,3 @@ def _ious(
     union = counts[1:].sum(axis=1)[:, None] + counts[:, 1:].sum(axis=0)[None, :] - shared
     overlaps: Float64[np.ndarray, "regions masses"] = shared / union
     return overlaps
-
-
-def _mean_in_each(
-    probability: Probability | None, regions: UInt16[np.ndarray, "h w"], *, n_regions: int
-) -> Float64[np.ndarray, " regions"]:
-    """Mean probability of each region."""
-    if probability is None:
-        return np.ones(n_regions)
-    sums = np.bincount(regions.ravel(), weights=probability.ravel(), minlength=n_regions + 1)
-    means: Float64[np.ndarray, " regions"] = sums[1:] / np.bincount(regions.ravel(), minlength=n_regions + 1)[1:]
-    return means

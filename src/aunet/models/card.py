@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,16 @@ class ModelCard:
     notes: str
     training_images: str = ""
     """JSON text of what the training images are like (grey values, sizes, geometry); "" where it was not recorded."""
+    temperature: float = 1.0
+    """What the logits are divided by before the softmax, so that probabilities are frequencies; 1 leaves them alone."""
+    smallest_mass_px: int = 0
+    """Predicted regions of fewer pixels of the model grid are dropped."""
+    lowest_score: float = 0.0
+    """Predicted regions of a lower score (`aunet.metrics.detection.region_scores`) are dropped."""
+    calibration: str = ""
+    """JSON text of how temperature and operating point were chosen, and on what; "" where they were not."""
+    results: str = ""
+    """JSON text of the scores that the network has reached; "" where none are recorded."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -105,7 +116,7 @@ class ModelCard:
         Raises:
             CheckpointError: The text is no JSON, or an entry is missing, unknown or of another type.
         """
-        entries = {"training_images": ""} | _object(text)
+        entries = _LATER_ENTRIES | _object(text)
         version = entries.pop("format", None)
         if version != FORMAT:
             msg = f"model card of format {version!r}; this version of aunet reads format {FORMAT}"
@@ -114,12 +125,10 @@ class ModelCard:
         # Cards were once written without arguments.
         network = {"arguments": {}} | entries.pop("network")
         _require(network, {field.name: field.type for field in fields(NetworkSettings)}, where="model card, network")
-        threshold = float(entries.pop("threshold"))
-        if not 0 < threshold < 1:
-            msg = f"model card: the threshold is {threshold}; expected between 0 and 1"
-            raise CheckpointError(msg)
-        versions = {str(name): str(version) for name, version in entries.pop("versions").items()}
-        return cls(network=NetworkSettings(**network), threshold=threshold, versions=versions, **entries)
+        entries |= {name: float(entries[name]) for name in ("threshold", "temperature", "lowest_score")}
+        _require_possible(entries)
+        versions = {str(name): str(version) for name, version in entries["versions"].items()}
+        return cls(network=NetworkSettings(**network), **entries | {"versions": versions})
 
 
 def card_of(metadata: dict[str, str], *, path: Path) -> ModelCard:
@@ -144,6 +153,11 @@ def card_of(metadata: dict[str, str], *, path: Path) -> ModelCard:
         msg = f"{path}: {error}"
         raise CheckpointError(msg) from error
 
+
+# Entries that cards of earlier versions don't have, and what they meant without.
+_LATER_ENTRIES: dict[str, Any] = {
+    field.name: field.default for field in fields(ModelCard) if field.default is not MISSING
+}
 
 # JSON has one kind of number: a whole one is a fine float, but a boolean is no integer.
 _JSON_TYPES: dict[object, tuple[type, ...]] = {
@@ -171,6 +185,26 @@ def _object(text: str) -> dict[str, Any]:  # JSON values, checked one by one aft
         msg = f"the model card is a JSON {type(entries).__name__}; an object expected"
         raise CheckpointError(msg)
     return entries
+
+
+def _require_possible(entries: dict[str, Any]) -> None:
+    """Refuse numbers that no calibration gives.
+
+    Raises:
+        CheckpointError: There is one.
+    """
+    threshold, temperature = entries["threshold"], entries["temperature"]
+    lowest_score, smallest_px = entries["lowest_score"], entries["smallest_mass_px"]
+    possible = {
+        f"the threshold is {threshold}; expected between 0 and 1": 0 < threshold < 1,
+        f"the temperature is {temperature}; expected a finite number above 0": 0 < temperature < inf,
+        f"the lowest score is {lowest_score}; expected from 0 to 1": 0 <= lowest_score <= 1,
+        f"the smallest mass is {smallest_px} pixels; expected 0 or more": smallest_px >= 0,
+    }
+    for complaint, is_met in possible.items():
+        if not is_met:
+            msg = f"model card: {complaint}"
+            raise CheckpointError(msg)
 
 
 def _require(entries: dict[str, Any], expected: dict[str, object], *, where: str) -> None:

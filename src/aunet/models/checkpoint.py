@@ -90,6 +90,18 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
     return network.eval(), card
 
 
+def copy_with_card(path: Path, out: Path, card: ModelCard) -> None:
+    """Write a checkpoint's weights, to the bit, beside another card.
+
+    Args:
+        path: A file that `save_checkpoint` wrote.
+        out: The file to write, whole or not at all; an existing one is replaced.
+        card: The card of the copy, of the same network; `CheckpointError` if the file can't be used.
+    """
+    network, _ = load_checkpoint(path)
+    save_checkpoint(out, network, card)
+
+
 def read_card(path: Path) -> ModelCard:
     """The card of a checkpoint or a bundle.
 

@@ -63,13 +63,14 @@ def export_onnx(checkpoint: Path, out: Path, *, half: bool = False) -> Parity:
         _round_to_half(network)
     images = parity_images(card.input_shape)
     try:
-        model = _graph(network, images)
+        model = _graph(network, images, temperature=card.temperature)
     except (RuntimeError, ValueError, torch.onnx.OnnxExporterError) as error:
         msg = f"{checkpoint}: PyTorch can't export it with images of {card.input_shape}: {error}"
         raise CheckpointError(msg) from error
     if half:
         _store_in_half(model)
-    expected, found = _by_pytorch(network, images), _by_onnxruntime(model, images)
+    expected = _by_pytorch(network, images, temperature=card.temperature)
+    found = _by_onnxruntime(model, images)
     parity = Parity(
         agreement=agreement(expected, found, threshold=card.threshold),
         lowest=float(expected.min()),
@@ -88,25 +89,26 @@ def export_onnx(checkpoint: Path, out: Path, *, half: bool = False) -> Parity:
 
 
 class _MassProbability(nn.Module):
-    """A network with the softmax after it, so that the bundle's output needs no explanation."""
+    """A network with temperature and softmax after it, so that the bundle's output needs no explanation."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, temperature: float) -> None:
         super().__init__()
         self.network = network
+        self.temperature = temperature
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
         """Probability of mass."""
-        return mass_probability(self.network(images))
+        return mass_probability(self.network(images), temperature=self.temperature)
 
 
-def _graph(network: nn.Module, images: Images) -> onnx.ModelProto:
+def _graph(network: nn.Module, images: Images, *, temperature: float) -> onnx.ModelProto:
     """The network as an ONNX model with a free batch axis."""
     with _quiet_exporter():
         # Typed as perhaps None: that is for exports straight to a file.
         program = cast(
             "torch.onnx.ONNXProgram",
             torch.onnx.export(
-                _MassProbability(network).eval(),
+                _MassProbability(network, temperature=temperature).eval(),
                 (torch.from_numpy(images[BATCHES[0]]),),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
@@ -173,10 +175,13 @@ def _quiet_exporter() -> Iterator[None]:
         exporter_logger.setLevel(level)
 
 
-def _by_pytorch(network: nn.Module, images: Images) -> Probabilities:
+def _by_pytorch(network: nn.Module, images: Images, *, temperature: float) -> Probabilities:
     """Probabilities by PyTorch on the CPU."""
     with torch.inference_mode():
-        batches = [mass_probability(network(torch.from_numpy(images[batch]))).numpy() for batch in BATCHES]
+        batches = [
+            mass_probability(network(torch.from_numpy(images[batch])), temperature=temperature).numpy()
+            for batch in BATCHES
+        ]
     return np.concatenate(batches)
 
 

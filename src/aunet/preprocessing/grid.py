@@ -202,6 +202,12 @@ class Grid:
         """The last step."""
         return Resize((self.crop.rows + self.pad.bottom, self.crop.columns + self.pad.right), self.model_shape)
 
+    @property
+    def source_px_per_model_px(self) -> float:
+        """Area of a model pixel, in source pixels."""
+        resize = self.resize
+        return resize.before[0] * resize.before[1] / (resize.after[0] * resize.after[1])
+
     def to_model_image(self, image: Image) -> MovedImage:
         """A source image on the model grid, anti-aliased by the area mean where it shrinks."""
         self._expect(image.shape, self.source_shape, "source")

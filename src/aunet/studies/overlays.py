@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from aunet.errors import AunetError
-from aunet.evaluation.scoring import predict
+from aunet.evaluation.scoring import marked, predict
 from aunet.inference.segmenter import Segmenter
 from aunet.io.files import reason_for
 from aunet.metrics.overlap import dice
@@ -98,7 +98,7 @@ def show(case: str, label: str, jobs: Mapping[str, Sequence[Job]], entries: Sequ
                     return Failed(f"{case}: {reason_for(sample, error)}")
                 (probability,) = predict([prepared], segmenter)
                 if probability is not None:
-                    prediction = probability >= segmenter.threshold
+                    prediction = marked(probability, segmenter)
                     predictions[entry.name] = prediction
                     dsc[entry.name] = 100 * dice(prediction, prepared.mask)
                 break

@@ -57,7 +57,7 @@ class TorchBackend:
         batch = torch.tensor(images).to(self._device, memory_format=torch.channels_last)
         with self._autocast():
             logits = self._network(batch)
-        probability: Probabilities = mass_probability(logits.float()).cpu().numpy()
+        probability: Probabilities = mass_probability(logits.float(), temperature=self._card.temperature).cpu().numpy()
         return probability
 
     def _autocast(self) -> AbstractContextManager[object]:
