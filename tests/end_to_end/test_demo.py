@@ -55,9 +55,10 @@ def test_the_page_stands_alone_and_names_every_command(demo: Path) -> None:
     assert re.findall(r'(?:src|href)="(?!data:|evaluation/report\.html)', page) == []
     assert page.count('src="data:image/png;base64,') == 10  # test patients, learning curve, eight films
     assert re.findall(r"<code>aunet (\w+)", page) == [
-        *("phantom", "inspect", "train", "evaluate", "export", "segment", "segment")
+        *("segment", "phantom", "inspect", "train", "evaluate", "export", "segment")
     ]
-    assert "saw synthetic mammograms only" in page
+    assert "They saw digitised films of CBIS-DDSM in training" in page
+    assert "on synthetic mammograms alone" in page
     assert "For research use only, not a medical device." in page
     assert (demo / "test-patients.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 

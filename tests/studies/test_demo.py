@@ -25,15 +25,18 @@ def test_every_stage_is_a_command_that_a_user_can_type(tmp_path: Path, epochs: i
             recipe = load_recipe(context.params["recipe"], context.params["overrides"] or ())
             assert (recipe.training.epochs == 3) is (epochs == 3)
     assert [stage.arguments[0] for stage in stages] == [
-        *("phantom", "inspect", "train", "evaluate", "export", "segment", "segment")
+        *("segment", "phantom", "inspect", "train", "evaluate", "export", "segment")
     ]
+    assert "--weights" not in stages[0].arguments
     assert {stage.arguments[0] for stage in stages} <= set(VERBS)
 
 
 def test_without_films_there_is_nothing_to_segment_but_phantoms(tmp_path: Path) -> None:
     stages = stages_of(Layout(tmp_path), patients=8, rows=256, films=())
 
-    assert stages[-1].arguments[:2] == ("segment", str(tmp_path / "phantoms" / "images" / "test"))
+    assert [stage.arguments[1] for stage in stages if stage.arguments[0] == "segment"] == [
+        str(tmp_path / "phantoms" / "images" / "test")
+    ]
 
 
 def test_a_run_that_was_begun_is_gone_on_with(tmp_path: Path) -> None:

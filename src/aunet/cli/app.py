@@ -15,7 +15,7 @@ from aunet.errors import AunetError
 
 # The help lines stand here and not beside the verbs, so that `aunet --help` imports none of them.
 VERBS = {
-    "demo": "Everything on synthetic mammograms, in minutes.",
+    "demo": "Real films, then everything on synthetic mammograms, in minutes.",
     "doctor": "Versions, decoders, devices, memory.",
     "phantom": "Write synthetic mammograms with their masks.",
     "inspect": "Say what of a data set was read, repaired and refused, and why.",

@@ -20,7 +20,10 @@ def run(
     rows: Annotated[int, typer.Option(help="Height of a synthetic mammogram in pixels.", min=256)] = 512,
     epochs: Annotated[int | None, typer.Option(help="Epochs to train; by default what the recipe says.", min=1)] = None,
 ) -> None:
-    """Everything on synthetic mammograms: write, inspect, train, evaluate, export, segment, and one page that shows it.
+    """Real films by the shipped weights, then everything on synthetic mammograms, and one page that shows it.
+
+    First eight real films are segmented. Then synthetic mammograms are written and inspected, a network is trained on
+    them, evaluated, exported and used.
 
     A second run picks up where the first was cut off.
     """

@@ -11,6 +11,7 @@ import typer
 from aunet.cli.progress import terminal_progress
 from aunet.datasets.ledger import Status
 from aunet.datasets.opening import open_dataset
+from aunet.inference.shipped import resolve_weights
 from aunet.training.recipe import load_recipe
 from aunet.training.run import TrainedRun, prepare, train
 
@@ -28,7 +29,10 @@ def run(
     splits: Annotated[
         Path | None, typer.Option(help="A file of splits or a fold, which holds instead of the data set's own split.")
     ] = None,
-    init: Annotated[Path | None, typer.Option(help="Start from the weights of this checkpoint.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Start from these weights: a file, a name of aunet models, or https://...#sha256=..."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run was cut off.")] = False,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of prepared images, shared by runs; beside the run by default.")
@@ -65,7 +69,7 @@ def run(
             checked,
             dataset,
             out,
-            init=init,
+            init=None if init is None else resolve_weights(init),
             resume=resume,
             cache=cache,
             on_prepared=on_prepared,

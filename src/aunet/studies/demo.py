@@ -82,13 +82,13 @@ class Stage:
 def stages_of(
     layout: Layout, *, patients: int, rows: int, films: Sequence[Path], epochs: int | None = None
 ) -> tuple[Stage, ...]:
-    """From no data to a trained network, its scores, and masks on files.
+    """Real films segmented by the shipped weights; then from no data to a trained network, its scores, and masks.
 
     Args:
         layout: Where everything goes.
         patients: Synthetic patients.
         rows: Height of a synthetic mammogram in pixels.
-        films: Real mammograms to segment as well; may be empty.
+        films: Real mammograms to segment first; may be empty.
         epochs: Epochs to train; None for what the recipe says.
 
     Returns:
@@ -116,7 +116,8 @@ def stages_of(
         Stage(
             "Train",
             ("train", RECIPE, "--data", data, "--out", str(layout.run), *shorter, *resumed),
-            "Trains the small AUNet. Validation patients are held out of the training patients.",
+            "Trains another, small AUNet. It sees synthetic mammograms only; validation patients are held out of the"
+            " training patients.",
         ),
         Stage(
             "Evaluate",
@@ -138,10 +139,11 @@ def stages_of(
         return stages
     real = Stage(
         "Segment real films",
-        ("segment", *map(str, films), *weights, "--out", str(layout.films)),
-        "The same on eight full-size films of CBIS-DDSM.",
+        ("segment", *map(str, films), "--out", str(layout.films)),
+        "Outlines masses in eight full-size films of CBIS-DDSM by the weights that ship with aunet, as DICOM SEG, masks"
+        " and overlays. They saw training films of CBIS-DDSM; these eight are of two patients of its test split.",
     )
-    return (*stages, real)
+    return (real, *stages)
 
 
 def real_films() -> tuple[Path, ...]:

@@ -22,9 +22,10 @@ from aunet.studies.learning_curve import learning_curve
 
 SHOWN_PHANTOMS = 8
 TEST_PATIENTS = "test-patients.png"
-_FILMS_WARNING = (
-    "This network saw synthetic mammograms only. Its outlines on real films show that the road from a film to a DICOM"
-    " SEG runs; they are no finding, and mostly wrong."
+_FILMS_SOURCE = (
+    "Outlined by the weights that ship with aunet, without training. They saw digitised films of CBIS-DDSM in training,"
+    " none of these two patients, who belong to its test split. How often they are wrong stands in their model card; no"
+    " outline is a finding."
 )
 _PAGE = Template((Path(__file__).parent / "demo_page.html").read_text(encoding="utf-8"))
 
@@ -38,7 +39,7 @@ class Timed:
 
 
 def write_page(layout: Layout, stages: Sequence[Timed], *, films_missing: str = "") -> Path:
-    """Write `index.html` (test patients, ledger, learning curve, scores, films, every command) and its first picture.
+    """Write `index.html` (films, test patients, ledger, learning curve, scores, every command) and its first picture.
 
     Args:
         layout: The demo's folder, all stages done.
@@ -62,7 +63,7 @@ def write_page(layout: Layout, stages: Sequence[Timed], *, films_missing: str = 
             learning_curve(pd.read_csv(layout.run / "metrics.csv")), "Loss and validation DSC by epoch"
         ),
         "scores": _score_table(layout),
-        "films": escape(films_missing) if films_missing else f"{_FILMS_WARNING}</p>{_overlays(layout.films)}<p>",
+        "films": escape(films_missing) if films_missing else f"{_FILMS_SOURCE}</p>{_overlays(layout.films)}<p>",
         "commands": _command_table(stages),
     }
     page = layout.root / "index.html"
