@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from google.protobuf.message import DecodeError
 from torch import Tensor
 
 from aunet.errors import CheckpointError
@@ -33,7 +32,7 @@ def read_bundle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             for stored in model.graph.initializer
             if stored.name.startswith(PREFIX)
         }
-    except (DecodeError, ValueError, TypeError) as error:
+    except Exception as error:  # protobuf's own, whose package has no annotations
         msg = f"{path}: not a whole ONNX file ({error}); take another copy, or export the checkpoint again"
         raise CheckpointError(msg) from error
     if not weights:
