@@ -47,7 +47,7 @@ def test_a_card_of_an_earlier_version_says_nothing_of_its_training_images() -> N
 
 
 def test_a_card_of_an_earlier_version_is_not_calibrated_and_drops_no_region() -> None:
-    later = {"temperature", "smallest_mass_px", "lowest_score", "calibration", "results"}
+    later = {"temperature", "smallest_mass_px", "lowest_score", "flips", "calibration", "results"}
     content = {key: value for key, value in entries().items() if key not in later}
 
     card = ModelCard.from_json(json.dumps(content))
@@ -57,7 +57,9 @@ def test_a_card_of_an_earlier_version_is_not_calibrated_and_drops_no_region() ->
 
 
 def test_temperature_and_operating_point_come_back() -> None:
-    card = replace(CARD, temperature=1.75, smallest_mass_px=12, lowest_score=0.25, calibration="{}", results="[]")
+    card = replace(
+        CARD, temperature=1.75, smallest_mass_px=12, lowest_score=0.25, flips="both", calibration="{}", results="[]"
+    )
 
     assert ModelCard.from_json(card.to_json()) == card
 
@@ -88,6 +90,7 @@ def test_a_missing_entry_is_named(name: str) -> None:
         ({"temperature": 0}, r"temperature is 0\.0; expected a finite number above 0"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"temperature": float("inf")}, "temperature is inf"),
+        ({"flips": "sideways"}, "flips are 'sideways'; expected one of none, vertical"),
         ({"lowest_score": -0.1}, r"lowest score is -0\.1; expected from 0 to 1"),
         ({"smallest_mass_px": -1}, "smallest mass is -1 pixels"),
         ({"smallest_mass_px": 1.5}, r"smallest_mass_px is 1\.5"),

@@ -12,7 +12,7 @@ from aunet.datasets.opening import open_dataset
 from aunet.errors import WriteError
 from aunet.evaluation.calibration import Calibration, Quality, calibrate
 from aunet.inference.ensemble import load_segmenter
-from aunet.inference.segmenter import Flips
+from aunet.models.card import Flips
 from aunet.models.checkpoint import copy_with_card, read_card
 from aunet.preprocessing.cache import PreparedCache
 
@@ -26,7 +26,7 @@ def run(
         Path | None, typer.Option(help="The splits.json of the training run, which says what validation was.")
     ] = None,
     flips: Annotated[
-        Flips, typer.Option(help="Average over the image turned over as well, if that is how it will be used.")
+        Flips, typer.Option(help="Average over the image turned over as well, here and wherever the copy is used.")
     ] = "none",
     batch: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",

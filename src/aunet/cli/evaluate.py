@@ -15,8 +15,8 @@ from aunet.evaluation.report import TITLES
 from aunet.evaluation.run import evaluate
 from aunet.evaluation.summary import HAU_NOTE, NOT_THE_PAPER, Failure, Summary
 from aunet.inference.ensemble import load_segmenter
-from aunet.inference.segmenter import Flips
 from aunet.inference.shipped import resolve_weights
+from aunet.models.card import Flips
 
 SOME_FAILED = 1
 _NAMED_AT_MOST = 20
@@ -45,8 +45,9 @@ def run(
     ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
     flips: Annotated[
-        Flips, typer.Option(help="Average over the image turned over as well: top to bottom, left to right, or both.")
-    ] = "none",
+        Flips | None,
+        typer.Option(help="Average over the image turned over as well; by default as the weights were calibrated."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
     cache: Annotated[
         Path | None, typer.Option(help="Folder of prepared images, shared by runs; beside OUT by default.")

@@ -11,9 +11,10 @@ from aunet.cli.progress import progress_bar
 from aunet.inference.batch import BatchReport, Options, segment_files
 from aunet.inference.ensemble import load_segmenter
 from aunet.inference.results import to_json
-from aunet.inference.segmenter import Flips, Segmenter
+from aunet.inference.segmenter import Segmenter
 from aunet.inference.shipped import DEFAULT, default_weights, resolve_weights
 from aunet.intended_use import RESEARCH_ONLY
+from aunet.models.card import Flips
 
 _SHOWN_AT_MOST = 20
 
@@ -29,8 +30,9 @@ def run(
         ),
     ] = None,
     flips: Annotated[
-        Flips, typer.Option(help="Average over the image turned over as well: top to bottom, left to right, or both.")
-    ] = "none",
+        Flips | None,
+        typer.Option(help="Average over the image turned over as well; by default as the weights were calibrated."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
     match_intensity: Annotated[
         bool,

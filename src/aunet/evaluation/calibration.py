@@ -14,8 +14,8 @@ from scipy.optimize import minimize_scalar
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.splits import samples_of
 from aunet.errors import AunetError, DatasetError
-from aunet.inference.ensemble import FlippedBackend
-from aunet.inference.segmenter import Flips, Segmenter
+from aunet.inference.flips import FlippedBackend
+from aunet.inference.segmenter import Segmenter
 from aunet.io.files import reason_for
 from aunet.metrics.calibration import reliability_of
 from aunet.metrics.detection import (
@@ -29,7 +29,7 @@ from aunet.metrics.detection import (
     region_scores,
 )
 from aunet.metrics.overlap import dice
-from aunet.models.card import ModelCard
+from aunet.models.card import Flips, ModelCard
 from aunet.preprocessing.cache import PreparedCache, PreparedSample
 from aunet.preprocessing.pipeline import breast_pixels
 from aunet.sample import Mask2D, Probability, Sample
@@ -102,7 +102,7 @@ class Calibration:
 
     def calibrated(self, card: ModelCard) -> ModelCard:
         """A card with what was chosen."""
-        return replace(card, **asdict(self.after.choice), calibration=self.to_json())
+        return replace(card, **asdict(self.after.choice), flips=self.flips, calibration=self.to_json())
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,11 @@ from aunet.evaluation.rows import RowLog
 from aunet.evaluation.scoring import Predictor, Scoring, score_samples
 from aunet.evaluation.stats import DEFAULT_BOOTSTRAP, Bootstrap, score_detection, score_group, score_groups
 from aunet.evaluation.summary import Failure, Provenance, Summary
-from aunet.inference.segmenter import Flips, Segmenter, WeightsFile
+from aunet.inference.segmenter import Segmenter, WeightsFile
 from aunet.io.aside import digest, write_text
 from aunet.metrics.calibration import sum_of
 from aunet.metrics.surface import SURFACE_TOLERANCE_PX
+from aunet.models.card import Flips
 from aunet.preprocessing.cache import PreparedCache
 from aunet.preprocessing.pipeline import Preprocessing
 from aunet.sample import Sample, Split

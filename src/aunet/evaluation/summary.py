@@ -8,11 +8,11 @@ from typing import Any
 
 from aunet.evaluation.rows import ImageRow
 from aunet.evaluation.stats import Bootstrap, Detection, Estimate, GroupScores, Ratio
-from aunet.inference.segmenter import Flips, WeightsFile
+from aunet.inference.segmenter import WeightsFile
 from aunet.metrics.calibration import BINS, Reliability
 from aunet.metrics.detection import FOUND_IOU, SCORE
 from aunet.metrics.scores import METRICS, Metric
-from aunet.models.card import ModelCard
+from aunet.models.card import Flips, ModelCard
 from aunet.sample import Shape
 
 FORMAT = 1

@@ -1,50 +1,16 @@
-"""Several networks, or one network on turned-over images, as one: the mean of their probabilities."""
+"""Several networks as one: the mean of their probabilities."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from aunet.errors import CheckpointError
 from aunet.inference.backends.backend import Backend, Images, Probabilities
-from aunet.inference.segmenter import Flips, Segmenter
-from aunet.models.card import ModelCard
+from aunet.inference.flips import mean_of
+from aunet.inference.segmenter import Segmenter
+from aunet.models.card import Flips, ModelCard
 from aunet.preprocessing.pipeline import Preprocessing
-
-# Rows and columns are the last two axes of images (b c h w) and of probabilities (b h w) alike.
-_ROWS, _COLUMNS = -2, -1
-_AXES: dict[Flips, tuple[tuple[int, ...], ...]] = {
-    "none": ((),),
-    "vertical": ((), (_ROWS,)),
-    "horizontal": ((), (_COLUMNS,)),
-    "both": ((), (_ROWS,), (_COLUMNS,), (_ROWS, _COLUMNS)),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class FlippedBackend:
-    """A network that sees each image as it is and turned over; its answers are turned back and averaged."""
-
-    backend: Backend
-    flips: Flips
-
-    @property
-    def card(self) -> ModelCard:
-        """What the network says of itself."""
-        return self.backend.card
-
-    def probability(self, images: Images) -> Probabilities:
-        """The mean probability of mass."""
-        return _mean(self.answers(images))
-
-    def answers(self, images: Images) -> tuple[Probabilities, ...]:
-        """The probability of mass by each of the turned-over images, turned back; the image as it is comes first."""
-        return tuple(
-            np.flip(self.backend.probability(np.ascontiguousarray(np.flip(images, axes))), axes)
-            for axes in _AXES[self.flips]
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +23,11 @@ class EnsembleBackend:
 
     def probability(self, images: Images) -> Probabilities:
         """The mean probability of mass."""
-        return _mean([backend.probability(images) for backend in self.backends])
+        return mean_of([backend.probability(images) for backend in self.backends])
 
 
 def load_segmenter(
-    weights: Sequence[Path], *, device: str = "auto", threads: int | None = None, flips: Flips = "none"
+    weights: Sequence[Path], *, device: str = "auto", threads: int | None = None, flips: Flips | None = None
 ) -> Segmenter:
     """A segmenter of one file, or the ensemble of several: the mean of their probabilities, cut at their threshold.
 
@@ -69,7 +35,7 @@ def load_segmenter(
         weights: Checkpoints of `aunet train` and bundles of `aunet export`, at least one.
         device: Where checkpoints run, as in `Segmenter.load`.
         threads: Processor threads for bundles.
-        flips: How each image is turned over as well.
+        flips: How each image is turned over as well; None for what the cards say.
 
     Returns:
         The segmenter; it names every file with its hash.
@@ -78,7 +44,7 @@ def load_segmenter(
         CheckpointError: A file can't be used, stands there twice, or differs from the first in preprocessing or
             operating point.
     """
-    members = [Segmenter.load(path, device=device, threads=threads) for path in weights]
+    members = [Segmenter.load(path, device=device, threads=threads, flips="none") for path in weights]
     first = members[0]
     for path, member in zip(weights[1:], members[1:], strict=True):
         _refuse_other_preprocessing(weights[0], first.preprocessing, path, member.preprocessing)
@@ -95,9 +61,7 @@ def load_segmenter(
         note = f"Ensemble of {len(files)}: {named}. The rest of this card is that of the first."
         card = replace(first.card, notes=f"{first.card.notes} {note}".strip())
         backend = EnsembleBackend(tuple(member.backend for member in members), card)
-    if flips != "none":
-        backend = FlippedBackend(backend, flips)
-    return replace(first, backend=backend, files=files, flips=flips)
+    return replace(first, backend=backend, files=files).turning(flips)
 
 
 def _refuse_other_preprocessing(first_path: Path, first: Preprocessing, path: Path, other: Preprocessing) -> None:
@@ -125,16 +89,11 @@ def _refuse_other_operating_point(first_path: Path, first: ModelCard, path: Path
     Raises:
         CheckpointError: They don't.
     """
-    for name in ("threshold", "smallest_mass_px", "lowest_score"):
+    for name in ("threshold", "smallest_mass_px", "lowest_score", "flips"):
         here, there = getattr(other, name), getattr(first, name)
         if here != there:
             msg = (
-                f"{path}: its {name} is {here:g}, that of {first_path} {there:g}; an ensemble has one {name}: train "
+                f"{path}: its {name} is {here}, that of {first_path} {there}; an ensemble has one {name}: train "
                 "with the same training.threshold and calibrate none, or evaluate each on its own"
             )
             raise CheckpointError(msg)
-
-
-def _mean(probabilities: Sequence[Probabilities]) -> Probabilities:
-    mean: Probabilities = np.stack(probabilities).mean(axis=0, dtype=np.float32)
-    return mean

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from aunet.inference.inputs import PassedOver
 from aunet.inference.masses import Mass
-from aunet.inference.segmenter import Flips, WeightsFile
+from aunet.inference.segmenter import WeightsFile
 from aunet.intended_use import RESEARCH_ONLY
 from aunet.io.aside import write_text
+from aunet.models.card import Flips
 from aunet.sample import Laterality, Spacing, View
 
 FORMAT = 4

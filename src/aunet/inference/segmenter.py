@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import cc3d
 import numpy as np
@@ -14,11 +13,12 @@ from jaxtyping import Bool, Float32
 from aunet.errors import CheckpointError
 from aunet.inference.backends.backend import Backend, Images, Probabilities
 from aunet.inference.backends.onnxruntime import OnnxBackend
+from aunet.inference.flips import FlippedBackend
 from aunet.inference.masses import Mass, find_masses
 from aunet.inference.training_images import training_images
 from aunet.io.aside import digest
 from aunet.metrics.detection import keep_regions
-from aunet.models.card import ModelCard
+from aunet.models.card import Flips, ModelCard
 from aunet.models.file_kind import is_checkpoint, may_be_bundle
 from aunet.preprocessing.grid import Grid
 from aunet.preprocessing.pipeline import Prepared, Preprocessing, prepare
@@ -27,9 +27,6 @@ from aunet.sample import Mammogram, Mask2D
 # On another grid than the mask beside it; `sample.Probability` would have to share its size.
 ModelProbability = Float32[np.ndarray, "model_h model_w"]
 ModelMask = Bool[np.ndarray, "model_h model_w"]
-
-Flips = Literal["none", "vertical", "horizontal", "both"]
-"""`vertical` averages over top and bottom changing places, `horizontal` over left and right, `both` over all four."""
 
 _TRAIN_EXTRA_MODULES = frozenset({"torch", "safetensors"})
 
@@ -90,13 +87,16 @@ class Segmenter:
         return cls(backend, preprocessing, files)
 
     @classmethod
-    def load(cls, weights: Path, *, device: str = "auto", threads: int | None = None) -> "Segmenter":
+    def load(
+        cls, weights: Path, *, device: str = "auto", threads: int | None = None, flips: Flips | None = None
+    ) -> "Segmenter":
         """The segmenter in a file; its content decides what runs it, not its name.
 
         Args:
             weights: A checkpoint of `aunet train` (needs PyTorch) or a bundle of `aunet export` (needs none).
             device: `auto`, `cpu`, or a device of PyTorch such as `cuda`, on which PyTorch runs a bundle's weights too.
             threads: Processor threads for a bundle; None takes all.
+            flips: How each image is turned over as well; None for what the card says.
 
         Returns:
             The segmenter; a file that is missing or neither of the two is a `CheckpointError`.
@@ -106,7 +106,21 @@ class Segmenter:
         with ThreadPoolExecutor(1) as meanwhile:
             sha256 = meanwhile.submit(digest, weights)
             backend = _torch_backend(weights, device=device) if is_torch else OnnxBackend(weights, threads=threads)
-            return cls.of(backend, files=(WeightsFile(weights.name, sha256.result()),))
+            return cls.of(backend, files=(WeightsFile(weights.name, sha256.result()),)).turning(flips)
+
+    def turning(self, flips: Flips | None) -> "Segmenter":
+        """This segmenter on turned-over images as well.
+
+        Args:
+            flips: How each image is turned over; None for what the card says.
+
+        Returns:
+            The segmenter; its probability is the mean of those of the image and of its flips.
+        """
+        chosen = self.card.flips if flips is None else flips
+        if chosen == "none":
+            return self
+        return replace(self, backend=FlippedBackend(self.backend, chosen), flips=chosen)
 
     @property
     def weights_sha256(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from aunet.errors import CheckpointError
 
@@ -16,6 +16,9 @@ REDUCTIONS = {f"aunet-r{reduction}": reduction for reduction in (2, 4, 8, 32)}
 """Names of AUNet with the other reduction ratios of the paper's table 2."""
 CARD_KEY = "aunet.card"
 """Name of the card among the metadata of a checkpoint or a bundle."""
+
+Flips = Literal["none", "vertical", "horizontal", "both"]
+"""`vertical` averages over top and bottom changing places, `horizontal` over left and right, `both` over all four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class ModelCard:
     """Predicted regions of fewer pixels of the model grid are dropped."""
     lowest_score: float = 0.0
     """Predicted regions of a lower score (`aunet.metrics.detection.region_scores`) are dropped."""
+    flips: Flips = "none"
+    """How each image is turned over as well, unless another way is asked for."""
     calibration: str = ""
     """JSON text of how temperature and operating point were chosen, and on what; "" where they were not."""
     results: str = ""
@@ -167,6 +172,7 @@ _JSON_TYPES: dict[object, tuple[type, ...]] = {
     dict[str, str]: (dict,),
     Mapping[str, Any]: (dict,),
     NetworkSettings: (dict,),
+    Flips: (str,),
 }
 
 
@@ -200,6 +206,8 @@ def _require_possible(entries: dict[str, Any]) -> None:
         f"the temperature is {temperature}; expected a finite number above 0": 0 < temperature < inf,
         f"the lowest score is {lowest_score}; expected from 0 to 1": 0 <= lowest_score <= 1,
         f"the smallest mass is {smallest_px} pixels; expected 0 or more": smallest_px >= 0,
+        f"the flips are {entries['flips']!r}; expected one of {', '.join(get_args(Flips))}": entries["flips"]
+        in get_args(Flips),
     }
     for complaint, is_met in possible.items():
         if not is_met:
