@@ -393,7 +393,10 @@ def phantom_score(planned: PlannedImage, segmenter: Segmenter, *, rows: int) -> 
 
 
 def phantom_line(segmenter: Segmenter, acquisition: Acquisition, *, rows: int, n: int, is_normal: bool) -> Line:
-    """What is found in one image each of n patients; the same breasts whatever the other arguments."""
+    """What is found in one image each of n patients.
+
+    The breasts are the same whatever the other arguments; their tissue is drawn anew for each size and acquisition.
+    """
     planned = plan(patients=n, seed=SEED, acquisition=acquisition, normal_fraction=float(is_normal))
     one_each = list({image.patient: image for image in planned}.values())
     name = f"{acquisition} phantoms, {rows} rows"
