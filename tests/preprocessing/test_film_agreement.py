@@ -62,3 +62,25 @@ def test_film_loses_its_letters_and_turns_left(real_films: dict[str, Path], name
     assert prepared.grid.mirror.active is ("RIGHT" in name)
     # Letters, borders and half the film are gone: what is left touches the chest wall and ends before the letters.
     assert prepared.grid.crop.columns < 0.65 * film.shape[1]
+
+
+def test_lowest_dice_leaves_out_films_without_a_mass(benchmark: ModuleType) -> None:
+    assert "0.812 " in benchmark.lowest_dice([float("nan"), 0.95, 0.812])
+    assert "nothing was found" in benchmark.lowest_dice([float("nan")])
+
+
+@pytest.mark.slow
+def test_the_breast_compared_is_the_same_however_grey_values_are_normalised(
+    benchmark: ModuleType, real_films: dict[str, Path]
+) -> None:
+    film = read_mammogram(real_films["P_00173_LEFT_CC"]).image
+    prepared = benchmark.prepared_grid(film, is_mirrored=False).to_model_image(film)
+    settings = Preprocessing(intensity="z_score")
+
+    found, by_default = (
+        benchmark.agreement(film, prepared, is_mirrored=False, settings=one) for one in (settings, Preprocessing())
+    )
+
+    # A z-score is negative in the darker half of the breast, which belongs to it all the same.
+    assert found.input_iou == by_default.input_iou
+    assert found.input_correlation == pytest.approx(by_default.input_correlation, abs=1e-4)
