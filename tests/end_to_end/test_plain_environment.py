@@ -65,6 +65,17 @@ def test_segment_writes_mask_overlay_and_results(bundle: Path, phantoms: Path, t
     assert (tmp_path / "results.json").is_file()
 
 
+def test_segment_without_weights_takes_those_that_ship(phantoms: Path, tmp_path: Path) -> None:
+    image = sorted((phantoms / "images").rglob("*.dcm"))[0]
+
+    result = plain("aunet", "segment", image, "--out", tmp_path)
+
+    assert result.returncode == 0, result.stderr
+    assert "Weights: cbis-ddsm-lite0-1 (the default" in result.stdout
+    (used,) = json.loads((tmp_path / "results.json").read_text())["weights"]
+    assert used["name"] == "cbis-ddsm-lite0-1.onnx"
+
+
 def test_evaluate_gives_the_numbers_that_pytorch_gives(bundle: Path, phantoms: Path, tmp_path: Path) -> None:
     from aunet.cli.app import app  # noqa: PLC0415  (the command under comparison, run in this environment)
 
