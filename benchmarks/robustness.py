@@ -448,7 +448,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=60, help="images of the data set, drawn by a fixed seed")
     parser.add_argument("--phantoms", type=int, default=6, help="phantoms of each acquisition and size; 0 for none")
     parser.add_argument("--match-intensity", action="store_true", help="match grey values to the training images")
-    parser.add_argument("--flips", default="none", choices=["none", "vertical", "horizontal", "both"])
+    parser.add_argument(
+        "--flips", choices=["none", "vertical", "horizontal", "both"], help="as the card says by default"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, help="a table to write as well, .md or .csv")
     asked = parser.parse_args()
@@ -464,7 +466,7 @@ def main() -> None:
     segmenter = load_segmenter(asked.weights, device=asked.device, flips=asked.flips)
     segmenter = segmenter.matching_intensity() if asked.match_intensity else segmenter
     files = "; ".join(f"{file.name}, SHA-256 {file.sha256}" for file in segmenter.files)
-    about = [f"Weights: {files}; flips {asked.flips}{', grey values matched' if asked.match_intensity else ''}."]
+    about = [f"Weights: {files}; flips {segmenter.flips}{', grey values matched' if asked.match_intensity else ''}."]
     lines: list[Line] = []
     if asked.data:
         all_samples = samples_of(open_dataset(asked.data, splits=asked.splits), asked.split)
