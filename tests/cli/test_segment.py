@@ -177,9 +177,9 @@ def test_weights_that_are_none_are_an_error(films: Path, tmp_path: Path) -> None
         call(films, "--weights", tmp_path / "weights.pt", "--out", tmp_path / "out")
 
 
-def test_a_bundle_runs_on_the_processor_only(bundle: Path, films: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="cuda"):
-        call(films, "--weights", bundle, "--out", tmp_path / "out", "--device", "cuda")
+def test_a_device_that_is_not_here_is_refused_for_a_bundle_too(bundle: Path, films: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="device 'cuda:99' is not on this machine"):
+        call(films, "--weights", bundle, "--out", tmp_path / "out", "--device", "cuda:99")
 
 
 def test_matching_is_part_of_what_a_result_depends_on(

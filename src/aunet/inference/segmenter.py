@@ -273,8 +273,8 @@ def _pytorch_needed(weights: Path) -> Iterator[None]:
         if error.name not in _TRAIN_EXTRA_MODULES:
             raise
         msg = (
-            f"{weights}: a checkpoint needs PyTorch, which is not installed; pip install 'aunet[train]', "
-            "or have it exported once by aunet export and give the bundle"
+            f"{weights}: a checkpoint, and any device but the processor, needs PyTorch, which is not installed; "
+            "pip install 'aunet[train]', or run a bundle of aunet export on the processor"
         )
         raise CheckpointError(msg) from error
 
