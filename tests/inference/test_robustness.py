@@ -8,13 +8,15 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image as Picture
 
 from aunet.inference.segmenter import Segmenter
+from aunet.io.files import read_mammogram
 from aunet.preprocessing.breast import find_breast
 from aunet.preprocessing.pipeline import Preprocessing
-from aunet.sample import Image, Mask2D, Sample
+from aunet.sample import Image, Mammogram, Mask2D, Sample
 
 DARK = np.float32(1000)
 
@@ -172,6 +174,24 @@ def test_what_the_segmenter_undoes_changes_no_score(
     assert line.scores == plain.scores
     assert line.cells()["fall"].startswith("+0.000")
     assert plain.scores[0].dsc > 0.95
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_condition_through_dicom_stores_the_polarity_it_names(
+    benchmark: ModuleType, breast: tuple[Image, Mask2D], monkeypatch: pytest.MonkeyPatch, photometric: str
+) -> None:
+    stored = []
+
+    def read(path: Path) -> Mammogram:
+        stored.append(pydicom.dcmread(path))
+        return read_mammogram(path)
+
+    monkeypatch.setattr(benchmark, "read_mammogram", read)
+    image, _ = benchmark.CONDITIONS[f"{photometric} in DICOM"](*breast)
+
+    assert stored[0].PhotometricInterpretation == photometric
+    assert stored[0].pixel_array[0, 127] == (65535 if photometric == "MONOCHROME1" else 0)
+    assert np.abs(image - breast[0]).max() <= 0.5
 
 
 def test_a_fall_is_that_of_the_same_images(benchmark: ModuleType, segmenter: Segmenter, samples: list[Sample]) -> None:
