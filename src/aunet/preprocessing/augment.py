@@ -34,6 +34,10 @@ class AugmentationSettings:
     """Standard deviations of Gaussian noise are drawn between 0 and this share of the image's range."""
     blur_px: float = 0.0
     """Standard deviations of a Gaussian blur are drawn between 0 and so many pixels of the model grid."""
+    hide_probability: float = 0.0
+    """How often an image's masses are taken out, so that it shows a breast without any."""
+    paste_probability: float = 0.0
+    """How often one mass of another image is added."""
 
     def __post_init__(self) -> None:
         """Refuse ranges that can't be drawn from.

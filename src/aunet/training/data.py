@@ -19,6 +19,7 @@ from aunet.errors import AunetError, TrainingError
 from aunet.io.files import reason_for
 from aunet.preprocessing.augment import Augmentation, AugmentationSettings
 from aunet.preprocessing.cache import PreparedCache
+from aunet.preprocessing.mass_transfer import WithMass, with_mass_of, without_masses
 from aunet.sample import Sample
 
 logger = logging.getLogger(__name__)
@@ -176,9 +177,23 @@ class PreparedImages(Dataset[Item]):
         image, mask = prepared.image, prepared.mask
         if self._augmentation is not None:
             rng = np.random.default_rng((self._seed, draw.epoch, draw.position))
-            moved, mask = Augmentation.sample(rng, self._augmentation).apply(prepared.grey[np.newaxis], mask)
+            augmentation = Augmentation.sample(rng, self._augmentation)
+            grey, mask = self._with_other_masses(WithMass(prepared.grey, mask), self._augmentation, rng)
+            moved, mask = augmentation.apply(grey[np.newaxis], mask)
             image = self._cache.settings.to_channels(moved[0])
         return Item(torch.from_numpy(image), torch.from_numpy(mask), draw.position)
+
+    def _with_other_masses(
+        self, own: WithMass, augmentation: AugmentationSettings, rng: np.random.Generator
+    ) -> WithMass:
+        """The image without its masses, with one of another image, with both or neither, as drawn."""
+        hide, paste = rng.random(2)
+        if hide < augmentation.hide_probability:
+            own = WithMass(without_masses(own.image, own.mask, rng), np.zeros_like(own.mask))
+        if paste < augmentation.paste_probability:
+            other = self._cache.load(self._samples[rng.integers(len(self._samples))])
+            own = with_mass_of(own.image, own.mask, WithMass(other.grey, other.mask), rng)
+        return own
 
 
 class EpochOrder(Sampler[Draw]):

@@ -219,6 +219,10 @@ class AugmentationSection(Section):
     """Largest standard deviation of Gaussian noise, as a share of the image's range."""
     blur_px: NotNegative = 0.0
     """Largest standard deviation of a Gaussian blur, in pixels of the model input."""
+    hide_probability: Fraction = 0.0
+    """How often an image's masses are taken out, so that it shows a breast without any."""
+    paste_probability: Fraction = 0.0
+    """How often one mass of another training image is added."""
 
     def settings(self) -> AugmentationSettings:
         """The plain record that augmentation takes."""
