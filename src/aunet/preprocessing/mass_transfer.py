@@ -48,9 +48,10 @@ def without_masses(image: Image, mask: Mask2D, rng: np.random.Generator) -> Imag
     """
     hidden = _grown(mask) & (image > image.min())
     filled = _continued(image, hidden)
-    texture = image - ndimage.gaussian_filter(image, _TEXTURE_PX)
+    texture = filled - ndimage.gaussian_filter(filled, _TEXTURE_PX)
     places = np.argwhere(hidden)
-    is_free = (image > image.min()) & ~hidden
+    # Near the skin the difference holds the breast's edge.
+    is_free = (ndimage.distance_transform_edt(image > image.min()) > 3 * _TEXTURE_PX) & ~hidden
     for _ in range(_TRIES):
         shift = rng.integers(np.negative(image.shape), image.shape)
         rows, columns = (places + shift).T
