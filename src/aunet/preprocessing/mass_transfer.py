@@ -52,9 +52,9 @@ def without_masses(image: Image, mask: Mask2D, rng: np.random.Generator) -> Imag
     places = np.argwhere(hidden)
     # Near the skin the difference holds the breast's edge.
     is_free = (ndimage.distance_transform_edt(image > image.min()) > 3 * _TEXTURE_PX) & ~hidden
-    for _ in range(_TRIES):
-        shift = rng.integers(np.negative(image.shape), image.shape)
-        rows, columns = (places + shift).T
+    middle = places[len(places) // 2 :][:1]
+    for place in rng.permutation(np.argwhere(is_free))[:_TRIES]:
+        rows, columns = (places + place - middle).T
         is_inside = (0 <= rows) & (rows < image.shape[0]) & (0 <= columns) & (columns < image.shape[1])
         if is_inside.all() and is_free[rows, columns].all():
             filled[hidden] += texture[rows, columns]
