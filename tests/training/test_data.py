@@ -13,6 +13,7 @@ from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import Ledger, LedgerRow
 from aunet.datasets.opening import open_dataset
 from aunet.errors import DatasetError, TrainingError
+from aunet.io.images import write_png
 from aunet.preprocessing.augment import AugmentationSettings
 from aunet.preprocessing.cache import PreparedCache
 from aunet.preprocessing.pipeline import Preprocessing
@@ -20,6 +21,20 @@ from aunet.sample import Sample, Split
 from aunet.training.data import Draw, EpochOrder, PreparedImages, Sides, merge_ledger, prepare_samples, sides_of
 
 SETTINGS = Preprocessing(rows=32, columns=32, channels=1, crop=False)
+
+
+def drawn_on_breasts(folder: Path) -> Path:
+    """Two images of even tissue at the left, each with one bright square, 3 and 5 pixels wide."""
+    for name, width in (("a", 3), ("b", 5)):
+        mask = np.zeros((32, 32), dtype=bool)
+        mask[14 : 14 + width, 6 : 6 + width] = True
+        image = np.where(np.arange(32) < 26, 100, 0).astype(np.uint8)[np.newaxis].repeat(32, axis=0)
+        write_png(folder / f"{name}.png", image + 80 * mask.astype(np.uint8))
+        write_png(folder / f"{name}_mask.png", mask.astype(np.uint8))
+    (folder / "cases.csv").write_text(
+        "image,mask,patient_id,split\na.png,a_mask.png,1,train\nb.png,b_mask.png,2,train\n", encoding="utf-8"
+    )
+    return folder
 
 
 def _sample(case: str, patient_id: str, split: Split | None) -> Sample:
@@ -161,6 +176,23 @@ def test_a_draw_gives_the_same_bits_whatever_was_drawn_before(pictures: Path, tm
     assert torch.equal(item.images, same.images)
     assert torch.equal(item.masks, same.masks)
     assert not torch.equal(item.images, next_epoch.images)
+
+
+def test_masses_are_taken_out_and_put_in_as_often_as_asked(tmp_path: Path) -> None:
+    samples = open_dataset(f"folder:{drawn_on_breasts(tmp_path / 'drawn')}").samples
+    cache = PreparedCache(tmp_path / "cache", SETTINGS)
+    sizes = {}
+    for hide, paste in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.5, 0.0)):
+        changes = AugmentationSettings(hide_probability=hide, paste_probability=paste)
+        images = PreparedImages(samples, cache, seed=1, augmentation=changes)
+        sizes[hide, paste] = [images[Draw(epoch, 1)].masks.sum().item() for epoch in range(20)]
+
+    # Masses are 9 and 25 pixels large; the image drawn here has the larger one.
+    assert set(sizes[0, 0]) == {25}
+    assert set(sizes[1, 0]) == {0}
+    assert set(sizes[0, 1]) == {34, 50}
+    assert set(sizes[1, 1]) == {9, 25}
+    assert 3 <= np.count_nonzero(sizes[0.5, 0]) <= 17
 
 
 def test_without_augmentation_the_network_sees_the_prepared_image(pictures: Path, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Int
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
 
-from aunet.sample import Image, Mask2D, Shape
+from aunet.sample import Image, Mask2D
 
 _EDGE_PX = 2
 """A mass shows a little beyond its outline: by so many pixels,"""
@@ -55,8 +56,7 @@ def without_masses(image: Image, mask: Mask2D, rng: np.random.Generator) -> Imag
     middle = places[len(places) // 2 :][:1]
     for place in rng.permutation(np.argwhere(is_free))[:_TRIES]:
         rows, columns = (places + place - middle).T
-        is_inside = (0 <= rows) & (rows < image.shape[0]) & (0 <= columns) & (columns < image.shape[1])
-        if is_inside.all() and is_free[rows, columns].all():
+        if _lies_inside(rows, columns, image.shape).all() and is_free[rows, columns].all():
             filled[hidden] += texture[rows, columns]
             break
     return _kept_above_background(filled, image)
@@ -124,8 +124,7 @@ def _continued(image: Image, hidden: Mask2D) -> Image:
     if not hidden.any():
         return filled
     breast = image > image.min()
-    shape: Shape = (image.shape[0], image.shape[1])
-    numbers = np.full(shape, -1)
+    numbers = np.full(image.shape, -1)
     numbers[hidden] = np.arange(np.count_nonzero(hidden))
     degree = np.full(np.count_nonzero(hidden), _PULL)
     right = degree * float(np.median(image[breast]))
@@ -133,7 +132,7 @@ def _continued(image: Image, hidden: Mask2D) -> Image:
     pairs = []
     for step in ((-1, 0), (1, 0), (0, -1), (0, 1)):
         row, column = rows + step[0], columns + step[1]
-        is_inside = (0 <= row) & (row < shape[0]) & (0 <= column) & (column < shape[1])
+        is_inside = _lies_inside(row, column, image.shape)
         row, column = np.where(is_inside, row, rows), np.where(is_inside, column, columns)
         counts = is_inside & breast[row, column]
         is_unknown = counts & hidden[row, column]
@@ -141,9 +140,17 @@ def _continued(image: Image, hidden: Mask2D) -> Image:
         right += np.where(counts & ~is_unknown, image[row, column], 0)
         pairs.append((np.flatnonzero(is_unknown), numbers[row, column][is_unknown]))
     first, second = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    system = sparse.diags_array(degree) - sparse.coo_array((np.ones(first.size), (first, second)), shape=2 * degree.shape)
-    filled[hidden] = spsolve(system.tocsc(), right)
+    neighbours = sparse.coo_array((np.ones(first.size), (first, second)), shape=2 * degree.shape)
+    filled[hidden] = spsolve((sparse.diags_array(degree) - neighbours).tocsc(), right)
     return filled
+
+
+def _lies_inside(
+    rows: Int[np.ndarray, " n"], columns: Int[np.ndarray, " n"], shape: tuple[int, ...]
+) -> Bool[np.ndarray, " n"]:
+    """Whether each place is one of an array of this shape."""
+    inside: np.ndarray = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
+    return inside
 
 
 def _kept_above_background(image: Image, before: Image) -> Image:
