@@ -16,17 +16,18 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     exit 2
 fi
 [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
-pip() { "$folder/bin/python" -m pip --disable-pip-version-check "$@"; }
+# Python compiles what it imports, which is a small part of what is installed.
+install() { "$folder/bin/python" -m pip --disable-pip-version-check install --quiet --no-compile "$@"; }
 
 # PyTorch's default build for Linux brings several GB of CUDA libraries, which a machine without a GPU can't use.
 if [[ $extras == *train* ]] && ! "$folder/bin/python" -c 'import torch' 2>/dev/null; then
     if [[ $extras == *encoders* ]]; then
-        pip install --quiet --no-compile "${torchvision_pair[@]}"
+        install "${torchvision_pair[@]}"
     elif [ "$(uname)" = Linux ] && ! nvidia-smi >/dev/null 2>&1; then
-        pip install --quiet "torch==$torch_version+cpu" 2>/dev/null ||
-            pip install --quiet --find-links https://download.pytorch.org/whl/cpu/torch/ "torch==$torch_version+cpu"
+        install "torch==$torch_version+cpu" 2>/dev/null ||
+            install --find-links https://download.pytorch.org/whl/cpu/torch/ "torch==$torch_version+cpu"
     else
-        pip install --quiet "torch==$torch_version"
+        install "torch==$torch_version"
     fi
 fi
-pip install --quiet --constraint constraints.txt --editable ".${extras:+[$extras]}"
+install --constraint constraints.txt --editable ".${extras:+[$extras]}"
