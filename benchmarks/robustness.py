@@ -44,6 +44,7 @@ from aunet.phantom.film_marks import mark_film
 from aunet.phantom.layouts import PlannedImage, draw, plan
 from aunet.preprocessing.breast import find_breast, has_chest_wall_on_right
 from aunet.preprocessing.grid import Resize
+from aunet.preprocessing.mass_transfer import without_masses
 from aunet.sample import Image, Laterality, Mammogram, Mask2D, Sample, Shape
 
 Changed = tuple[Image, Mask2D]
@@ -343,6 +344,17 @@ def changed_images(
     Returns:
         The lines, in the order of the conditions.
     """
+    columns = scores_by_condition(samples, segmenter, conditions)
+    before = columns[UNCHANGED]
+    return [
+        Line("changed images", name, scores, () if name == UNCHANGED else before) for name, scores in columns.items()
+    ]
+
+
+def scores_by_condition(
+    samples: Sequence[Sample], segmenter: Segmenter, conditions: Mapping[str, Change]
+) -> dict[str, tuple[Score, ...]]:
+    """The images' scores, in their order, by the name of the condition."""
     numbers = {patient: number for number, patient in enumerate(dict.fromkeys(one.patient_id for one in samples))}
     found: list[list[Score]] = []
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -353,11 +365,18 @@ def changed_images(
         for task in tasks:
             found.append(task.result())
             _say(f"images under {len(conditions)} conditions", len(found), len(samples))
-    columns = dict(zip(conditions, zip(*found, strict=True), strict=True))
-    before = columns[UNCHANGED]
-    return [
-        Line("changed images", name, scores, () if name == UNCHANGED else before) for name, scores in columns.items()
-    ]
+    return dict(zip(conditions, zip(*found, strict=True), strict=True))
+
+
+def healed(image: Image, mask: Mask2D) -> Changed:
+    """The breast without its masses, which is as near to a normal one as images with a mass can come."""
+    return without_masses(image, mask, generator_of(image)), np.zeros_like(mask)
+
+
+def healed_line(samples: Sequence[Sample], segmenter: Segmenter) -> Line:
+    """What is found where the masses have been taken out."""
+    name = "the images above, masses taken out"
+    return Line("no mass", name, scores_by_condition(samples, segmenter, {name: healed})[name])
 
 
 def blank_images() -> Iterator[tuple[str, list[Image]]]:
@@ -474,7 +493,7 @@ def main() -> None:
             sys.exit(f"{asked.data}: no image is in the split {asked.split!r}; name another one, or a file of --splits")
         samples = chosen(all_samples, limit=asked.limit)
         about.append(f"Data: {asked.data}, split {asked.split}, {len(samples)} of {len(all_samples)} images.")
-        lines += changed_images(samples, segmenter)
+        lines += [*changed_images(samples, segmenter), healed_line(samples, segmenter)]
     lines += blank_lines(segmenter)
     kinds: tuple[Acquisition, ...] = ("film", "detector")
     if asked.phantoms:

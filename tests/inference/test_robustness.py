@@ -227,6 +227,21 @@ def test_nothing_is_found_in_an_image_without_contrast(benchmark: ModuleType, se
     assert np.isnan(found.dsc)
 
 
+def test_a_healed_breast_keeps_no_mass_and_what_is_found_in_it_is_false(
+    benchmark: ModuleType, segmenter: Segmenter, breast: tuple[Image, Mask2D], samples: list[Sample]
+) -> None:
+    image, mask = breast
+    healed, nothing = benchmark.healed(image, mask)
+    line = benchmark.healed_line(samples, segmenter)
+
+    # Brightness falls by 150 a column and nowhere else: that is its own continuation.
+    assert np.allclose(healed[mask], 24000 - 150 * np.nonzero(mask)[1], rtol=0.01)
+    assert not nothing.any()
+    # Half of such a breast is brighter than half its range: one region, and no mass to find.
+    assert [one.detections.n_false_regions for one in line.scores] == [1, 1]
+    assert [one.detections.n_masses for one in line.scores] == [0, 0]
+
+
 def test_the_tables_name_weights_and_images(benchmark: ModuleType, segmenter: Segmenter) -> None:
     line = benchmark.phantom_line(segmenter, "film", rows=128, n=2, is_normal=True)
 
