@@ -72,7 +72,8 @@ def test_the_memory_foreseen_for_one_more_image_is_what_it_takes(tmp_path: Path)
 
     foreseen = [_needed(_preflight(tmp_path, side_px=128, batch_size=size), "memory") for size in (1, 2)]
 
-    assert foreseen[1] - foreseen[0] == pytest.approx(taken[1] - taken[0], rel=0.05)
+    # What a convolution needs on the side is the processor's choice: 1 % apart on one with AMX, 6 % with AVX2 alone.
+    assert foreseen[1] - foreseen[0] == pytest.approx(taken[1] - taken[0], rel=0.1)
 
 
 def test_memory_grows_with_the_batch_by_the_features_of_an_image(tmp_path: Path) -> None:
