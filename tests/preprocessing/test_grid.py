@@ -279,6 +279,19 @@ def test_grid_on_a_larger_source_is_the_one_worked_out_by_hand() -> None:
     assert found == Grid((30, 16), Crop(6, 2, 15, 8), Mirror(active=True), Pad(bottom=0, right=2), (20, 20))
 
 
+def test_mask_that_covers_no_centre_comes_back_as_the_first_of_the_pixels_it_covers_alike() -> None:
+    # The only model row's centre lies in source row 12; all four model columns lie in the only source column.
+    mask = np.arange(24)[:, np.newaxis] != 12
+    grid = Grid.of((24, 1), (1, 4))
+
+    for factor in (1, 2, 3, 4, 5):
+        larger = Grid.of((24 * factor, factor), (1, 4))
+        enlarged = np.kron(mask, np.ones((factor, factor), dtype=bool))
+
+        assert np.array_equal(larger.to_model_mask(enlarged), grid.to_model_mask(mask))
+        assert np.array_equal(larger.to_model_mask(enlarged), [[True, False, False, False]])
+
+
 @given(st.data())
 def test_mask_enlarged_with_its_source_has_the_same_place_on_the_model_grid(data: st.DataObject) -> None:
     grid = data.draw(grids())

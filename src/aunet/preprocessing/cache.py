@@ -28,7 +28,7 @@ from aunet.sample import Image, Mask2D, Sample, Spacing
 
 logger = logging.getLogger(__name__)
 
-CACHE_FORMAT = 4
+CACHE_FORMAT = 5
 """Part of every key; raised whenever preparing the same file by the same settings gives other numbers."""
 _FRESH_S = 2.0
 """A file changed so short a time ago may change again without a new time stamp: its hash is not remembered yet."""

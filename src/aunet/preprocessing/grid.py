@@ -104,7 +104,9 @@ class Resize:
                 _area_weights(self.before[0], self.after[0]),
                 _area_weights(self.before[1], self.after[1]),
             )
-            sampled[np.unravel_index(np.argmax(coverage), coverage.shape)] = True
+            # The first of those that are alike but for rounding, so that the same mask in more pixels gives the same.
+            most = np.argmax(coverage >= coverage.max() * (1 - 1e-5))
+            sampled[np.unravel_index(most, coverage.shape)] = True
         return sampled
 
     def invert_mask(self, mask: Mask2D) -> MovedMask:
