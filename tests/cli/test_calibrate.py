@@ -57,13 +57,16 @@ def test_the_copy_has_the_same_weights_and_a_card_that_says_what_was_chosen(
 ) -> None:
     out = tmp_path / "new" / "calibrated.safetensors"
 
-    result = runner.invoke(app, arguments(checkpoint, phantoms, out, "--flips", "vertical", "--json"))
+    result = runner.invoke(
+        app, arguments(checkpoint, phantoms, out, "--flips", "vertical", "--scales", "0.9", "--json")
+    )
 
     document = json.loads(result.stdout)
     card, before, after = read_card(out), load_file(checkpoint), load_file(out)
     chosen, record = document["after"]["choice"], json.loads(card.calibration)
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert (document["split"], document["flips"], document["n_left_out"]) == ("validation", "vertical", 0)
+    assert (document["split"], document["n_left_out"]) == ("validation", 0)
+    assert (document["flips"], document["scales"]) == (card.flips, list(card.scales)) == ("vertical", [0.9])
     assert document["n_images"] == len(json.loads((phantoms / "splits.json").read_text())["sides"]["validation"])
     assert (card.temperature, card.threshold) == (chosen["temperature"], chosen["threshold"])
     assert record == {key: value for key, value in document.items() if key != "checkpoint"}

@@ -200,7 +200,9 @@ def test_matching_needs_a_record_of_the_training_images(checkpoint: Path, folder
 def test_an_ensemble_is_written_down_file_by_file(checkpoints: tuple[Path, Path], folder: Path) -> None:
     first, second = checkpoints
 
-    result = runner.invoke(verb, [str(second), *arguments(first, folder, "--json", "--flips", "vertical")])
+    result = runner.invoke(
+        verb, [str(second), *arguments(first, folder, "--json", "--flips", "vertical", "--scales", "0.9,1.1")]
+    )
 
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
@@ -208,14 +210,17 @@ def test_an_ensemble_is_written_down_file_by_file(checkpoints: tuple[Path, Path]
         {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in (second, first)
     ]
     assert summary["weights"]["name"] == "other.safetensors + best.safetensors"
-    assert summary["flips"] == "vertical"
+    assert (summary["flips"], summary["scales"]) == ("vertical", [0.9, 1.1])
     assert "other.safetensors + best.safetensors" in (folder / "out" / "report.html").read_text("utf-8")
 
 
-def test_scores_without_flips_are_not_taken_up_for_those_with_them(checkpoint: Path, folder: Path) -> None:
+@pytest.mark.parametrize("varied", [("--flips", "both"), ("--scales", "0.8")])
+def test_scores_without_variations_are_not_taken_up_for_those_with_them(
+    checkpoint: Path, folder: Path, varied: tuple[str, str]
+) -> None:
     assert runner.invoke(verb, arguments(checkpoint, folder)).exit_code == 0
     plain = (folder / "out" / "per_image.csv").read_text("utf-8")
 
-    assert runner.invoke(verb, arguments(checkpoint, folder, "--flips", "both")).exit_code == 0
+    assert runner.invoke(verb, arguments(checkpoint, folder, *varied)).exit_code == 0
 
     assert (folder / "out" / "per_image.csv").read_text("utf-8") != plain

@@ -217,15 +217,25 @@ def test_several_weights_are_an_ensemble_and_named_by_their_hashes(
     darkest = write_reduction(tmp_path / "darkest.onnx", card, operator="ReduceMin")
     out = tmp_path / "out"
 
-    status = call(films, "--weights", bundle, "--weights", darkest, "--flips", "vertical", "--out", out)
+    status = call(
+        films, "--weights", bundle, "--weights", darkest, "--flips", "vertical", "--scales", "0.9,1.1", "--out", out
+    )
 
     with (out / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (bundle, darkest)]
     assert status == 0
-    assert {(row["weights_sha256"], row["flips"], row["n_masses"]) for row in rows} == {
-        (";".join(hashes), "vertical", "1")
+    assert {(row["weights_sha256"], row["flips"], row["scales"], row["n_masses"]) for row in rows} == {
+        (";".join(hashes), "vertical", "0.9 1.1", "1")
     }
+
+
+@pytest.mark.parametrize("scales", ["", "1", "0.9,0.9", "0.9;1.1", "3", "nan"])
+def test_scales_that_are_none_are_refused_by_what_is_expected(
+    bundle: Path, films: Path, tmp_path: Path, scales: str
+) -> None:
+    with pytest.raises(typer.BadParameter, match=r"expected none, or such as 0\.9,1\.1"):
+        call(films, "--weights", bundle, "--scales", scales, "--out", tmp_path / "out")
 
 
 def test_results_without_flips_do_not_stand_for_those_with_them(bundle: Path, films: Path, tmp_path: Path) -> None:

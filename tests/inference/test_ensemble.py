@@ -1,20 +1,19 @@
-"""Ensembles and flips: the mean of probabilities."""
+"""Ensembles: the mean of probabilities."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from aunet.errors import CheckpointError
-from aunet.inference.backends.backend import Backend, Images, Probabilities
+from aunet.inference.backends.backend import Images
 from aunet.inference.ensemble import load_segmenter
-from aunet.inference.flips import FlippedBackend
 from aunet.inference.segmenter import Segmenter
-from aunet.models.card import Flips, ModelCard, NetworkSettings
+from aunet.inference.variations import VariedBackend
+from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import copy_with_card, read_card, save_checkpoint
 from aunet.models.factory import build_network
 from aunet.preprocessing.pipeline import Preprocessing
@@ -42,43 +41,6 @@ def write(plain_card: ModelCard, tmp_path: Path) -> Write:
 @pytest.fixture
 def images() -> Images:
     return np.random.default_rng(0).random((2, 1, 32, 32), dtype=np.float32)
-
-
-@pytest.mark.parametrize("flips", get_args(Flips))
-def test_a_network_that_turns_with_its_image_answers_as_without_flips(
-    flips: Flips, make_backend: Callable[..., Backend], images: Images
-) -> None:
-    backend = make_backend(SQUARE)
-
-    probability = FlippedBackend(backend, flips).probability(images)
-
-    np.testing.assert_allclose(probability, backend.probability(images), rtol=1e-6)
-
-
-def _corners(images: Images) -> Probabilities:
-    """1 in the first pixel of every image, wherever the image came from."""
-    answer = np.zeros((len(images), *images.shape[2:]), dtype=np.float32)
-    answer[:, 0, 0] = 1
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("flips", "expected"),
-    [
-        ("none", [[1, 0], [0, 0]]),
-        ("vertical", [[0.5, 0], [0.5, 0]]),
-        ("horizontal", [[0.5, 0.5], [0, 0]]),
-        ("both", [[0.25, 0.25], [0.25, 0.25]]),
-    ],
-)
-def test_answers_are_turned_back_before_they_are_averaged(
-    flips: Flips, expected: list[list[float]], make_backend: Callable[..., Backend]
-) -> None:
-    backend = make_backend(Preprocessing(rows=2, columns=2, channels=1), answer=_corners)
-
-    probability = FlippedBackend(backend, flips).probability(np.zeros((1, 1, 2, 2), np.float32))
-
-    np.testing.assert_array_equal(probability[0], expected)
 
 
 def test_an_ensemble_answers_with_the_mean_of_its_networks(write: Write, images: Images) -> None:
@@ -137,6 +99,31 @@ def test_networks_of_another_threshold_are_refused(write: Write) -> None:
 
     with pytest.raises(CheckpointError, match=r"b\.safetensors: its threshold is 0\.4, that of .*a\.safetensors 0\.5"):
         load_segmenter(paths, device="cpu")
+
+
+def test_scales_and_ensembles_go_together(write: Write, images: Images) -> None:
+    paths = [write("a.safetensors", seed=1), write("b.safetensors", seed=2)]
+
+    ensemble = load_segmenter(paths, device="cpu", scales=(0.75,))
+
+    plain = load_segmenter(paths, device="cpu").backend
+    assert ensemble.scales == (0.75,)
+    np.testing.assert_array_equal(
+        ensemble.probability(images), VariedBackend(plain, scales=(0.75,)).probability(images)
+    )
+
+
+def test_scales_of_the_card_hold_unless_others_are_asked_for(write: Write, images: Images) -> None:
+    path = write("a.safetensors", seed=1)
+    plain = load_segmenter([path], device="cpu").probability(images)
+    expected = load_segmenter([path], device="cpu", scales=(0.8, 1.2)).probability(images)
+
+    copy_with_card(path, path, replace(read_card(path), scales=(0.8, 1.2)))
+
+    for found in (Segmenter.load(path, device="cpu"), load_segmenter([path], device="cpu")):
+        assert found.scales == (0.8, 1.2)
+        np.testing.assert_array_equal(found.probability(images), expected)
+    np.testing.assert_array_equal(load_segmenter([path], device="cpu", scales=()).probability(images), plain)
 
 
 def test_flips_of_the_card_hold_unless_others_are_asked_for(write: Write, images: Images) -> None:

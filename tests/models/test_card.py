@@ -47,18 +47,25 @@ def test_a_card_of_an_earlier_version_says_nothing_of_its_training_images() -> N
 
 
 def test_a_card_of_an_earlier_version_is_not_calibrated_and_drops_no_region() -> None:
-    later = {"temperature", "smallest_mass_px", "lowest_score", "flips", "calibration", "results"}
+    later = {"temperature", "smallest_mass_px", "lowest_score", "flips", "scales", "calibration", "results"}
     content = {key: value for key, value in entries().items() if key not in later}
 
     card = ModelCard.from_json(json.dumps(content))
 
     assert (card.temperature, card.smallest_mass_px, card.lowest_score) == (1.0, 0, 0.0)
-    assert (card.calibration, card.results) == ("", "")
+    assert (card.scales, card.calibration, card.results) == ((), "", "")
 
 
 def test_temperature_and_operating_point_come_back() -> None:
     card = replace(
-        CARD, temperature=1.75, smallest_mass_px=12, lowest_score=0.25, flips="both", calibration="{}", results="[]"
+        CARD,
+        temperature=1.75,
+        smallest_mass_px=12,
+        lowest_score=0.25,
+        flips="both",
+        scales=(0.9, 1.1),
+        calibration="{}",
+        results="[]",
     )
 
     assert ModelCard.from_json(card.to_json()) == card
@@ -91,6 +98,12 @@ def test_a_missing_entry_is_named(name: str) -> None:
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"temperature": float("inf")}, "temperature is inf"),
         ({"flips": "sideways"}, "flips are 'sideways'; expected one of none, vertical"),
+        ({"scales": [0.9, 1]}, r"scales are \[0\.9, 1\]; expected different numbers from 0\.5 to 2, none of them 1"),
+        ({"scales": [0.9, 0.9]}, "scales are"),
+        ({"scales": [0.4]}, "scales are"),
+        ({"scales": ["0.9"]}, "scales are"),
+        ({"scales": [True]}, "scales are"),
+        ({"scales": 0.9}, r"scales is 0\.9; expected"),
         ({"lowest_score": -0.1}, r"lowest score is -0\.1; expected from 0 to 1"),
         ({"smallest_mass_px": -1}, "smallest mass is -1 pixels"),
         ({"smallest_mass_px": 1.5}, r"smallest_mass_px is 1\.5"),

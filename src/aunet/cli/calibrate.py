@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aunet.cli.progress import progress_bar
+from aunet.cli.scales import parse_scales
 from aunet.datasets.opening import open_dataset
 from aunet.errors import WriteError
 from aunet.evaluation.calibration import Calibration, Quality, calibrate
@@ -28,6 +29,10 @@ def run(
     flips: Annotated[
         Flips, typer.Option(help="Average over the image turned over as well, here and wherever the copy is used.")
     ] = "none",
+    scales: Annotated[
+        str,
+        typer.Option(help="Average over the image at these scales as well, such as 0.9,1.1, here and with the copy."),
+    ] = "none",
     batch: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
     cache: Annotated[Path | None, typer.Option(help="Folder of prepared images, shared by runs.")] = None,
@@ -42,7 +47,7 @@ def run(
         WriteError: The checkpoint can't be written there.
     """
     card = read_card(checkpoint)
-    segmenter = load_segmenter([checkpoint], device=device, flips=flips)
+    segmenter = load_segmenter([checkpoint], device=device, flips=flips, scales=parse_scales(scales))
     dataset = open_dataset(data, splits=splits)
     with progress_bar("Predicting") as on_progress:
         found = calibrate(

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aunet.cli.progress import progress_bar
+from aunet.cli.scales import parse_scales
 from aunet.datasets.opening import open_dataset
 from aunet.errors import WriteError
 from aunet.evaluation.report import TITLES
@@ -48,6 +49,13 @@ def run(
         Flips | None,
         typer.Option(help="Average over the image turned over as well; by default as the weights were calibrated."),
     ] = None,
+    scales: Annotated[
+        str | None,
+        typer.Option(
+            help="Average over the image at these scales as well, such as 0.9,1.1, or none; by default "
+            "as the weights were calibrated."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
     cache: Annotated[
         Path | None, typer.Option(help="Folder of prepared images, shared by runs; beside OUT by default.")
@@ -67,7 +75,9 @@ def run(
         Exit: Some images could not be used.
         WriteError: The results can't be written there.
     """
-    segmenter = load_segmenter([resolve_weights(text) for text in weights], device=device, flips=flips)
+    segmenter = load_segmenter(
+        [resolve_weights(text) for text in weights], device=device, flips=flips, scales=parse_scales(scales)
+    )
     if match_intensity:
         segmenter = segmenter.matching_intensity()
     dataset = open_dataset(data, splits=splits)

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from aunet.cli.progress import progress_bar
+from aunet.cli.scales import parse_scales
 from aunet.inference.batch import BatchReport, Options, segment_files
 from aunet.inference.ensemble import load_segmenter
 from aunet.inference.results import to_json
@@ -33,6 +34,13 @@ def run(
         Flips | None,
         typer.Option(help="Average over the image turned over as well; by default as the weights were calibrated."),
     ] = None,
+    scales: Annotated[
+        str | None,
+        typer.Option(
+            help="Average over the image at these scales as well, such as 0.9,1.1, or none; by default "
+            "as the weights were calibrated."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
     match_intensity: Annotated[
         bool,
@@ -57,7 +65,7 @@ def run(
     """
     options = Options(viewer_geometry=viewer_geometry, allow_for_processing=allow_for_processing)
     files = [resolve_weights(text) for text in weights] if weights else [default_weights()]
-    segmenter = load_segmenter(files, device=device, flips=flips)
+    segmenter = load_segmenter(files, device=device, flips=flips, scales=parse_scales(scales))
     # With --json the standard output is one document.
     typer.echo(_said_of(segmenter, is_default=not weights), err=as_json)
     if match_intensity:

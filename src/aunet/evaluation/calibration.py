@@ -14,8 +14,8 @@ from scipy.optimize import minimize_scalar
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.splits import samples_of
 from aunet.errors import AunetError, DatasetError
-from aunet.inference.flips import FlippedBackend
 from aunet.inference.segmenter import Segmenter
+from aunet.inference.variations import VariedBackend
 from aunet.io.files import reason_for
 from aunet.metrics.calibration import reliability_of
 from aunet.metrics.detection import (
@@ -29,7 +29,7 @@ from aunet.metrics.detection import (
     region_scores,
 )
 from aunet.metrics.overlap import dice
-from aunet.models.card import Flips, ModelCard
+from aunet.models.card import Flips, ModelCard, Scales
 from aunet.preprocessing.cache import PreparedCache, PreparedSample
 from aunet.preprocessing.pipeline import breast_pixels
 from aunet.sample import Mask2D, Probability, Sample
@@ -85,6 +85,7 @@ class Calibration:
     data: str
     split: str
     flips: Flips
+    scales: Scales
     n_images: int
     n_with_mass: int
     n_left_out: int
@@ -102,7 +103,13 @@ class Calibration:
 
     def calibrated(self, card: ModelCard) -> ModelCard:
         """A card with what was chosen."""
-        return replace(card, **asdict(self.after.choice), flips=self.flips, calibration=self.to_json())
+        return replace(
+            card,
+            **asdict(self.after.choice),
+            flips=self.flips,
+            scales=self.scales,
+            calibration=self.to_json(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ class Predicted:
     """One validation image and what the network says of it."""
 
     logits: Float32[np.ndarray, "answers h w"]
-    """Mass against background; one answer for each way in which the image was turned over."""
+    """Mass against background; one answer for each variation of the image."""
     mask: Mask2D
     """Reference, model grid."""
     breast: Mask2D
@@ -182,6 +189,7 @@ def calibrate(
         data=dataset.name,
         split=split,
         flips=segmenter.flips,
+        scales=segmenter.scales,
         n_images=len(images),
         n_with_mass=n_with_mass,
         n_left_out=len(samples) - len(images),
@@ -356,7 +364,7 @@ def _predicted(
 def _answers(prepared: Sequence[PreparedSample], segmenter: Segmenter) -> list[Predicted]:
     stacked = np.stack([one.image for one in prepared])
     backend = segmenter.backend
-    by_answer = backend.answers(stacked) if isinstance(backend, FlippedBackend) else (backend.probability(stacked),)
+    by_answer = backend.answers(stacked) if isinstance(backend, VariedBackend) else (backend.probability(stacked),)
     probability = np.clip(np.stack(by_answer, axis=1).astype(np.float64), np.finfo(np.float32).tiny, _HIGHEST)
     # As they are without a temperature, whatever that of the card.
     logits = ((np.log(probability) - np.log1p(-probability)) * segmenter.card.temperature).astype(np.float32)

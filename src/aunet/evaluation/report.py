@@ -60,6 +60,7 @@ def report(summary: Summary, examples: Sequence[Example]) -> str:
         "Data": f"{about.data}, split {about.split}",
         "Weights": f"{about.weights or 'in memory'} ({about.card.network})",
         "Flips": about.flips,
+        "Scales": ", ".join(f"{scale:g}" for scale in (1.0, *about.scales)),
         "Trained": f"{about.card.trained}; {about.card.data_source}",
         "Licence": about.card.licence,
         "Operating point": f"threshold {about.threshold:g}, regions of at least {about.card.smallest_mass_px} pixels "

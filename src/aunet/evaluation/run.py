@@ -25,7 +25,6 @@ from aunet.inference.segmenter import Segmenter, WeightsFile
 from aunet.io.aside import digest, write_text
 from aunet.metrics.calibration import sum_of
 from aunet.metrics.surface import SURFACE_TOLERANCE_PX
-from aunet.models.card import Flips
 from aunet.preprocessing.cache import PreparedCache
 from aunet.preprocessing.pipeline import Preprocessing
 from aunet.sample import Sample, Split
@@ -83,11 +82,13 @@ def evaluate(
         msg = f"batch is {batch}; it has to be at least 1"
         raise ValueError(msg)
     settings = segmenter.preprocessing
-    files, flips = _weights(segmenter, weights)
+    own = segmenter if isinstance(segmenter, Segmenter) else None
+    files = _files(own, weights)
     about = Provenance(
         card=segmenter.card,
         files=files,
-        flips=flips,
+        flips=own.flips if own else "none",
+        scales=own.scales if own else (),
         data=dataset.name,
         split=split,
         grid=(settings.rows, settings.columns),
@@ -137,12 +138,11 @@ def _score_all(
         on_progress(len(log.rows), len(samples))
 
 
-def _weights(segmenter: Predictor, weights: Path | None) -> tuple[tuple[WeightsFile, ...], Flips]:
-    """The files that a segmenter comes from, and how it turns images over."""
-    if isinstance(segmenter, Segmenter) and segmenter.files:
-        return segmenter.files, segmenter.flips
-    files = (WeightsFile(weights.name, digest(weights)),) if weights else ()
-    return files, segmenter.flips if isinstance(segmenter, Segmenter) else "none"
+def _files(segmenter: Segmenter | None, weights: Path | None) -> tuple[WeightsFile, ...]:
+    """The files that a segmenter comes from."""
+    if segmenter and segmenter.files:
+        return segmenter.files
+    return (WeightsFile(weights.name, digest(weights)),) if weights else ()
 
 
 def _unheard(done: int, total: int) -> None:
@@ -163,6 +163,7 @@ def _run_key(
         "aunet": about.versions["aunet"],
         "weights_sha256": about.weights_sha256,
         "flips": about.flips,
+        "scales": list(about.scales),
         "preprocessing": settings.to_json(),
         "threshold": about.threshold,
         "smallest_mass_px": about.card.smallest_mass_px,

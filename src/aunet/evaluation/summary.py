@@ -12,7 +12,7 @@ from aunet.inference.segmenter import WeightsFile
 from aunet.metrics.calibration import BINS, Reliability
 from aunet.metrics.detection import FOUND_IOU, SCORE
 from aunet.metrics.scores import METRICS, Metric
-from aunet.models.card import Flips, ModelCard
+from aunet.models.card import Flips, ModelCard, Scales
 from aunet.sample import Shape
 
 FORMAT = 1
@@ -52,6 +52,8 @@ class Provenance:
     """Where the weights come from, one file a member of an ensemble; empty where the segmenter was loaded from none."""
     flips: Flips
     """How each image was turned over as well."""
+    scales: Scales
+    """At which scales each image was looked at as well."""
     data: str
     split: str
     grid: Shape
@@ -142,7 +144,8 @@ def definitions(provenance: Provenance) -> Mapping[str, str]:
         + patches,
         "n": "Images of the split, none left out: an image without a prediction is a miss.",
         "weights": "Of several files, probabilities are averaged before the threshold; so they are over the flips "
-        "(vertical: top and bottom change places; horizontal: left and right; both: all four). `model` is the first's.",
+        "(vertical: top and bottom change places; horizontal: left and right; both: all four) and over the scales "
+        "besides the image's own. `model` is the first's.",
         "missed": "Images with a mass in which nothing was predicted, for which there is no prediction, or whose mass "
         "preprocessing cuts off: Dice 0, distances equal to the grid's diagonal (row-wise: to rows of zeros).",
         "no_overlap": "Images with a mass in which something was predicted, but no pixel of the mass.",
@@ -204,6 +207,7 @@ def _document(summary: Summary) -> dict[str, Any]:
             "files": [{"name": file.name, "sha256": file.sha256} for file in about.files],
         },
         "flips": about.flips,
+        "scales": list(about.scales),
         "model": json.loads(about.card.to_json()),
         "versions": dict(about.versions),
         "date": about.date,

@@ -285,6 +285,7 @@ class _Batch:
             viewer_geometry=self.options.viewer_geometry,
             allow_for_processing=self.options.allow_for_processing,
             flips=self.segmenter.flips,
+            scales=self.segmenter.scales,
         )
 
 

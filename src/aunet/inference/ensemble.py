@@ -7,9 +7,9 @@ from pathlib import Path
 
 from aunet.errors import CheckpointError
 from aunet.inference.backends.backend import Backend, Images, Probabilities
-from aunet.inference.flips import mean_of
 from aunet.inference.segmenter import Segmenter
-from aunet.models.card import Flips, ModelCard
+from aunet.inference.variations import mean_of
+from aunet.models.card import Flips, ModelCard, Scales
 from aunet.preprocessing.pipeline import Preprocessing
 
 
@@ -27,7 +27,12 @@ class EnsembleBackend:
 
 
 def load_segmenter(
-    weights: Sequence[Path], *, device: str = "auto", threads: int | None = None, flips: Flips | None = None
+    weights: Sequence[Path],
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    flips: Flips | None = None,
+    scales: Scales | None = None,
 ) -> Segmenter:
     """A segmenter of one file, or the ensemble of several: the mean of their probabilities, cut at their threshold.
 
@@ -36,6 +41,7 @@ def load_segmenter(
         device: Where checkpoints run, as in `Segmenter.load`.
         threads: Processor threads for bundles.
         flips: How each image is turned over as well; None for what the cards say.
+        scales: At which scales each image is looked at as well; None for what the cards say.
 
     Returns:
         The segmenter; it names every file with its hash.
@@ -44,7 +50,7 @@ def load_segmenter(
         CheckpointError: A file can't be used, stands there twice, or differs from the first in preprocessing or
             operating point.
     """
-    members = [Segmenter.load(path, device=device, threads=threads, flips="none") for path in weights]
+    members = [Segmenter.load(path, device=device, threads=threads, flips="none", scales=()) for path in weights]
     first = members[0]
     for path, member in zip(weights[1:], members[1:], strict=True):
         _refuse_other_preprocessing(weights[0], first.preprocessing, path, member.preprocessing)
@@ -61,7 +67,7 @@ def load_segmenter(
         note = f"Ensemble of {len(files)}: {named}. The rest of this card is that of the first."
         card = replace(first.card, notes=f"{first.card.notes} {note}".strip())
         backend = EnsembleBackend(tuple(member.backend for member in members), card)
-    return replace(first, backend=backend, files=files).turning(flips)
+    return replace(first, backend=backend, files=files).varying(flips, scales)
 
 
 def _refuse_other_preprocessing(first_path: Path, first: Preprocessing, path: Path, other: Preprocessing) -> None:
@@ -89,7 +95,7 @@ def _refuse_other_operating_point(first_path: Path, first: ModelCard, path: Path
     Raises:
         CheckpointError: They don't.
     """
-    for name in ("threshold", "smallest_mass_px", "lowest_score", "flips"):
+    for name in ("threshold", "smallest_mass_px", "lowest_score", "flips", "scales"):
         here, there = getattr(other, name), getattr(first, name)
         if here != there:
             msg = (

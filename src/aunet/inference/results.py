@@ -14,10 +14,10 @@ from aunet.inference.masses import Mass
 from aunet.inference.segmenter import WeightsFile
 from aunet.intended_use import RESEARCH_ONLY
 from aunet.io.aside import write_text
-from aunet.models.card import Flips
+from aunet.models.card import Flips, Scales
 from aunet.sample import Laterality, Spacing, View
 
-FORMAT = 4
+FORMAT = 5
 RECORDS = "records"
 
 Status = Literal["segmented", "failed"]
@@ -48,6 +48,7 @@ COLUMNS = (
     "seg",
     "weights_sha256",
     "flips",
+    "scales",
 )
 
 
@@ -65,6 +66,7 @@ class Key:
     viewer_geometry: bool
     allow_for_processing: bool
     flips: Flips = "none"
+    scales: Scales = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,7 @@ def _row(result: Result) -> dict[str, object]:
         "seg": result.seg,
         "weights_sha256": result.key.weights_sha256,
         "flips": result.key.flips,
+        "scales": " ".join(f"{scale:g}" for scale in result.key.scales),
     }
 
 
@@ -239,9 +242,10 @@ def _read_record(path: Path) -> Result | None:
 
 def _result(entries: dict[str, Any]) -> Result:  # JSON values; a wrong one makes the record count as missing
     spacing = entries["spacing_mm"]
+    key = entries["key"]
     return Result(**{
         **entries,
-        "key": Key(**entries["key"]),
+        "key": Key(**{**key, "scales": tuple(key["scales"])}),
         "notes": tuple(entries["notes"]),
         "spacing_mm": None if spacing is None else (spacing[0], spacing[1]),
         "masses": tuple(Mass(**{**mass, "box": tuple(mass["box"])}) for mass in entries["masses"]),

@@ -13,12 +13,12 @@ from jaxtyping import Bool, Float32
 from aunet.errors import CheckpointError
 from aunet.inference.backends.backend import Backend, Images, Probabilities
 from aunet.inference.backends.onnxruntime import OnnxBackend
-from aunet.inference.flips import FlippedBackend
 from aunet.inference.masses import Mass, find_masses
 from aunet.inference.training_images import training_images
+from aunet.inference.variations import VariedBackend
 from aunet.io.aside import digest
 from aunet.metrics.detection import keep_regions
-from aunet.models.card import Flips, ModelCard
+from aunet.models.card import Flips, ModelCard, Scales
 from aunet.models.file_kind import is_checkpoint, may_be_bundle
 from aunet.preprocessing.grid import Grid
 from aunet.preprocessing.pipeline import Prepared, Preprocessing, prepare
@@ -64,6 +64,8 @@ class Segmenter:
     """Where the weights come from: one file, or one a member of the ensemble; empty where there is none."""
     flips: Flips = "none"
     """How each image is turned over as well."""
+    scales: Scales = ()
+    """At which scales each image is looked at as well."""
 
     @classmethod
     def of(cls, backend: Backend, *, files: tuple[WeightsFile, ...] = ()) -> "Segmenter":
@@ -88,7 +90,13 @@ class Segmenter:
 
     @classmethod
     def load(
-        cls, weights: Path, *, device: str = "auto", threads: int | None = None, flips: Flips | None = None
+        cls,
+        weights: Path,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        flips: Flips | None = None,
+        scales: Scales | None = None,
     ) -> "Segmenter":
         """The segmenter in a file; its content decides what runs it, not its name.
 
@@ -97,6 +105,7 @@ class Segmenter:
             device: `auto`, `cpu`, or a device of PyTorch such as `cuda`, on which PyTorch runs a bundle's weights too.
             threads: Processor threads for a bundle; None takes all.
             flips: How each image is turned over as well; None for what the card says.
+            scales: At which scales each image is looked at as well; None for what the card says.
 
         Returns:
             The segmenter; a file that is missing or neither of the two is a `CheckpointError`.
@@ -106,21 +115,24 @@ class Segmenter:
         with ThreadPoolExecutor(1) as meanwhile:
             sha256 = meanwhile.submit(digest, weights)
             backend = _torch_backend(weights, device=device) if is_torch else OnnxBackend(weights, threads=threads)
-            return cls.of(backend, files=(WeightsFile(weights.name, sha256.result()),)).turning(flips)
+            return cls.of(backend, files=(WeightsFile(weights.name, sha256.result()),)).varying(flips, scales)
 
-    def turning(self, flips: Flips | None) -> "Segmenter":
-        """This segmenter on turned-over images as well.
+    def varying(self, flips: Flips | None, scales: Scales | None) -> "Segmenter":
+        """This segmenter on images turned over and at other scales as well.
 
         Args:
             flips: How each image is turned over; None for what the card says.
+            scales: At which scales besides its own each image is looked at, each way it is turned; None for what the
+                card says.
 
         Returns:
-            The segmenter; its probability is the mean of those of the image and of its flips.
+            The segmenter; its probability is the mean of those of the image and of its variations.
         """
-        chosen = self.card.flips if flips is None else flips
-        if chosen == "none":
+        flips = self.card.flips if flips is None else flips
+        scales = self.card.scales if scales is None else scales
+        if flips == "none" and not scales:
             return self
-        return replace(self, backend=FlippedBackend(self.backend, chosen), flips=chosen)
+        return replace(self, backend=VariedBackend(self.backend, flips, scales), flips=flips, scales=scales)
 
     @property
     def weights_sha256(self) -> str:

@@ -1,7 +1,7 @@
 """What a checkpoint says of itself: network, preprocessing, recipe, threshold, provenance."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from math import inf
 from pathlib import Path
@@ -19,6 +19,10 @@ CARD_KEY = "aunet.card"
 
 Flips = Literal["none", "vertical", "horizontal", "both"]
 """`vertical` averages over top and bottom changing places, `horizontal` over left and right, `both` over all four."""
+Scales = tuple[float, ...]
+"""Scales at which an image is looked at besides its own; above 1 enlarges."""
+_POSSIBLE_SCALES = 0.5, 2.0
+SCALES_EXPECTED = "different numbers from 0.5 to 2, none of them 1: the image's own scale is always among them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class ModelCard:
     """Predicted regions of a lower score (`aunet.metrics.detection.region_scores`) are dropped."""
     flips: Flips = "none"
     """How each image is turned over as well, unless another way is asked for."""
+    scales: Scales = ()
+    """At which scales each image is looked at as well, turned over and not, unless others are asked for."""
     calibration: str = ""
     """JSON text of how temperature and operating point were chosen, and on what; "" where they were not."""
     results: str = ""
@@ -132,8 +138,17 @@ class ModelCard:
         _require(network, {field.name: field.type for field in fields(NetworkSettings)}, where="model card, network")
         entries |= {name: float(entries[name]) for name in ("threshold", "temperature", "lowest_score")}
         _require_possible(entries)
+        entries["scales"] = tuple(float(scale) for scale in entries["scales"])
         versions = {str(name): str(version) for name, version in entries["versions"].items()}
         return cls(network=NetworkSettings(**network), **entries | {"versions": versions})
+
+
+def are_scales(values: Sequence[object]) -> bool:
+    """Whether values are scales at which an image can be looked at besides its own, each named once."""
+    least, greatest = _POSSIBLE_SCALES
+    return len({1.0, *values}) == 1 + len(values) and all(
+        isinstance(value, int | float) and least <= value <= greatest for value in values
+    )
 
 
 def card_of(metadata: dict[str, str], *, path: Path) -> ModelCard:
@@ -173,6 +188,7 @@ _JSON_TYPES: dict[object, tuple[type, ...]] = {
     Mapping[str, Any]: (dict,),
     NetworkSettings: (dict,),
     Flips: (str,),
+    Scales: (list, tuple),
 }
 
 
@@ -208,6 +224,7 @@ def _require_possible(entries: dict[str, Any]) -> None:
         f"the smallest mass is {smallest_px} pixels; expected 0 or more": smallest_px >= 0,
         f"the flips are {entries['flips']!r}; expected one of {', '.join(get_args(Flips))}": entries["flips"]
         in get_args(Flips),
+        f"the scales are {entries['scales']!r}; expected {SCALES_EXPECTED}": are_scales(entries["scales"]),
     }
     for complaint, is_met in possible.items():
         if not is_met:
