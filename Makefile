@@ -12,6 +12,8 @@ QUICK := not slow and not data and not gpu
 ENCODER_TESTS = $(shell grep -rl --include="test_*.py" "mark.encoders" tests)
 # Which tests `make test` runs; all where it is empty.
 TESTS ?=
+# Containers often forbid Python to keep what it compiles; every process would then compile PyTorch anew, for 7 seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test encoders check unit docs clean
 

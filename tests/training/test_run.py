@@ -383,6 +383,7 @@ def test_progress_counts_the_images_and_then_the_steps(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # where there is one core
 def test_workers_change_nothing(dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path) -> None:
     augmentation: dict[str, object] = {"flip_probability": 0.5, "noise": 0.1}
     alone = train(make_recipe(augmentation=augmentation), dataset, tmp_path / "alone")
