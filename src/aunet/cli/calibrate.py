@@ -88,6 +88,7 @@ def _show_quality(when: str, quality: Quality) -> None:
         f"{when}: temperature {choice.temperature:.3f}, threshold {choice.threshold:g}, smallest mass "
         f"{choice.smallest_mass_px} px, lowest score {choice.lowest_score:g}: negative log-likelihood "
         f"{quality.negative_log_likelihood:.4f}, expected calibration error {quality.expected_calibration_error:.4f}, "
-        f"mean DSC {quality.dsc:.3f}, {quality.false_positives_per_image:.2f} false positives an image, "
+        f"mean DSC {quality.dsc:.3f}, {quality.false_positives_per_image:.2f} false positives an image "
+        f"({quality.marks_without_masses_per_image:.2f} with its masses taken out), "
         f"{quality.sensitivity:.3f} of the masses found"
     )
