@@ -101,7 +101,7 @@ def test_what_is_dropped_is_what_costs_false_positives() -> None:
     assert choice.temperature == 3.0
 
 
-def test_a_mean_dice_within_a_hundredth_is_given_up_for_fewer_false_positives() -> None:
+def test_a_mean_dice_within_five_thousandths_is_given_up_for_fewer_false_positives() -> None:
     # Without the speck beside the mass: as good a Dice but for the pixel that belongs to the other part of the mass.
     mass = reference((5, 5, 30, 30), (40, 40, 1, 1))
     probability = boxes(((5, 5, 30, 30), 0.97), ((40, 40, 1, 1), 0.97), ((2, 44, 1, 1), 0.97))
