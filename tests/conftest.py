@@ -19,6 +19,8 @@ from aunet.preprocessing.pipeline import Preprocessing
 
 HAS_TIMM = importlib.util.find_spec("timm") is not None
 PREPARED_CBIS_DDSM = Path(__file__).parents[2] / "shared" / "data" / "cbis_ddsm_mass_256"
+SLOWEST = {Path(__file__).parent / file for file in ("end_to_end/test_demo.py", "test_docs.py")}
+"""Files that take minutes, one for each of two processes."""
 DICOM_SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "cbis_ddsm_dicom_samples"
 
 
@@ -26,7 +28,7 @@ DICOM_SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "cbis_ddsm_dicom
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files with slow tests go first, or the last of them would run alone; tests of encoders need timm."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path not in SLOWEST, item.path not in slow))
     # Where they are what was asked for, they have to run.
     if HAS_TIMM or config.option.markexpr == "encoders":
         return
