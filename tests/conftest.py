@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
@@ -35,6 +36,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("encoders"):
             item.add_marker(pytest.mark.skip(reason="needs the encoders environment; make encoders makes and uses it"))
+
+
+def pytest_runtest_setup() -> None:
+    """A network that a test builds without a seed has the same weights in every run."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
