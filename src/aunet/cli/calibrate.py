@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aunet.cli.progress import progress_bar
-from aunet.cli.scales import parse_scales
+from aunet.cli.variations import parse_scales
 from aunet.datasets.opening import open_dataset
 from aunet.errors import WriteError
 from aunet.evaluation.calibration import Calibration, Quality, calibrate

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aunet.cli.progress import progress_bar
-from aunet.cli.scales import parse_scales
+from aunet.cli.variations import FlipsAsked, ScalesAsked, parse_scales
 from aunet.datasets.opening import open_dataset
 from aunet.errors import WriteError
 from aunet.evaluation.report import TITLES
@@ -17,7 +17,6 @@ from aunet.evaluation.run import evaluate
 from aunet.evaluation.summary import HAU_NOTE, NOT_THE_PAPER, Failure, Summary
 from aunet.inference.ensemble import load_segmenter
 from aunet.inference.shipped import resolve_weights
-from aunet.models.card import Flips
 
 SOME_FAILED = 1
 _NAMED_AT_MOST = 20
@@ -45,17 +44,8 @@ def run(
         typer.Option("--match-intensity", help="Match the grey values of each breast to those of the training images."),
     ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
-    flips: Annotated[
-        Flips | None,
-        typer.Option(help="Average over the image turned over as well; by default as the weights were calibrated."),
-    ] = None,
-    scales: Annotated[
-        str | None,
-        typer.Option(
-            help="Average over the image at these scales as well, such as 0.9,1.1, or none; by default "
-            "as the weights were calibrated."
-        ),
-    ] = None,
+    flips: FlipsAsked = None,
+    scales: ScalesAsked = None,
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
     cache: Annotated[
         Path | None, typer.Option(help="Folder of prepared images, shared by runs; beside OUT by default.")

@@ -8,14 +8,13 @@ import typer
 from rich.console import Console
 
 from aunet.cli.progress import progress_bar
-from aunet.cli.scales import parse_scales
+from aunet.cli.variations import FlipsAsked, ScalesAsked, parse_scales
 from aunet.inference.batch import BatchReport, Options, segment_files
 from aunet.inference.ensemble import load_segmenter
 from aunet.inference.results import to_json
 from aunet.inference.segmenter import Segmenter
 from aunet.inference.shipped import DEFAULT, default_weights, resolve_weights
 from aunet.intended_use import RESEARCH_ONLY
-from aunet.models.card import Flips
 
 _SHOWN_AT_MOST = 20
 
@@ -30,17 +29,8 @@ def run(
             "https://...#sha256=...; given repeatedly, an ensemble. Left out, the default of aunet models."
         ),
     ] = None,
-    flips: Annotated[
-        Flips | None,
-        typer.Option(help="Average over the image turned over as well; by default as the weights were calibrated."),
-    ] = None,
-    scales: Annotated[
-        str | None,
-        typer.Option(
-            help="Average over the image at these scales as well, such as 0.9,1.1, or none; by default "
-            "as the weights were calibrated."
-        ),
-    ] = None,
+    flips: FlipsAsked = None,
+    scales: ScalesAsked = None,
     device: Annotated[str, typer.Option(help="auto, cpu, or a device of PyTorch such as cuda.")] = "auto",
     match_intensity: Annotated[
         bool,

@@ -1,10 +1,22 @@
-"""The option `--scales`, which several verbs have."""
+"""The options `--flips` and `--scales`, which several verbs have."""
 
-from typing import overload
+from typing import Annotated, overload
 
 import typer
 
-from aunet.models.card import SCALES_EXPECTED, Scales, are_scales
+from aunet.models.card import SCALES_EXPECTED, Flips, Scales, are_scales
+
+FlipsAsked = Annotated[
+    Flips | None,
+    typer.Option(help="Average over the image turned over as well; by default as the weights were calibrated."),
+]
+ScalesAsked = Annotated[
+    str | None,
+    typer.Option(
+        help="Average over the image at these scales as well, such as 0.9,1.1, or none; by default as the weights were "
+        "calibrated."
+    ),
+]
 
 
 @overload
