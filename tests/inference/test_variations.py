@@ -116,11 +116,17 @@ def test_what_a_smaller_image_leaves_free_is_background(make_backend: Callable[.
     np.testing.assert_allclose(scaled, 0.75, atol=1e-6)
 
 
-def test_each_scale_is_seen_turned_over_as_well(make_backend: Callable[..., Backend], images: Images) -> None:
-    backend = make_backend(SQUARE)
+def test_each_scale_is_seen_turned_over_as_well_and_once(make_backend: Callable[..., Backend], images: Images) -> None:
+    passes = []
+
+    def counted(seen: Images) -> Probabilities:
+        passes.append(seen)
+        return seen[:, 0]
+
+    backend = make_backend(SQUARE, answer=counted)
 
     answers = VariedBackend(backend, "vertical", (0.9, 1.1)).answers(images)
 
-    assert len(answers) == 6
+    assert len(answers) == len(passes) == 6
     turned = VariedBackend(backend, scales=(0.9,)).answers(np.ascontiguousarray(images[:, :, ::-1]))[1][:, ::-1]
     np.testing.assert_allclose(answers[3], turned, rtol=1e-6)

@@ -103,6 +103,7 @@ def test_a_missing_entry_is_named(name: str) -> None:
         ({"scales": [0.4]}, "scales are"),
         ({"scales": ["0.9"]}, "scales are"),
         ({"scales": [True]}, "scales are"),
+        ({"scales": [[0.9]]}, "scales are"),
         ({"scales": 0.9}, r"scales is 0\.9; expected"),
         ({"lowest_score": -0.1}, r"lowest score is -0\.1; expected from 0 to 1"),
         ({"smallest_mass_px": -1}, "smallest mass is -1 pixels"),

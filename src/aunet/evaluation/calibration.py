@@ -16,7 +16,7 @@ from aunet.datasets.splits import samples_of
 from aunet.errors import AunetError, DatasetError
 from aunet.inference.backends.backend import Images
 from aunet.inference.segmenter import Segmenter
-from aunet.inference.variations import VariedBackend
+from aunet.inference.variations import VariedBackend, logits_of
 from aunet.io.files import reason_for
 from aunet.metrics.calibration import reliability_of
 from aunet.metrics.detection import (
@@ -45,8 +45,6 @@ LOWEST_SCORES = (0.0, *THRESHOLDS)
 DSC_TOLERANCE = 0.005
 """Mean DSC that is given up for fewer false positives: a twentieth of the width of its 95 % interval on 180 images."""
 _TEMPERATURES = (0.05, 20.0)
-_HIGHEST = 1 - 2.0**-24
-"""A probability in single precision that is nearer to 1 is 1; the logit there is 16.6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,8 +411,6 @@ def _logits(images: Images, segmenter: Segmenter) -> Float32[np.ndarray, "b answ
     """What the network says of each variation of the images, without a temperature, whatever that of the card."""
     backend = segmenter.backend
     by_answer = backend.answers(images) if isinstance(backend, VariedBackend) else (backend.probability(images),)
-    probability = np.clip(np.stack(by_answer, axis=1).astype(np.float64), np.finfo(np.float32).tiny, _HIGHEST)
-    logits: np.ndarray = ((np.log(probability) - np.log1p(-probability)) * segmenter.card.temperature).astype(
-        np.float32
-    )
+    temperature = np.float32(segmenter.card.temperature)
+    logits: np.ndarray = np.stack([logits_of(answer) for answer in by_answer], axis=1) * temperature
     return logits

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import cycle
 
 import numpy as np
 from jaxtyping import Float32
@@ -45,22 +45,22 @@ class VariedBackend:
 
     def answers(self, images: Images) -> tuple[Probabilities, ...]:
         """The probability of mass by each variation of the images, brought back; the image as it is comes first."""
-        return tuple(
-            np.flip(self._at_scale(np.ascontiguousarray(np.flip(images, axes)), scale), axes)
-            for scale, axes in product((1.0, *self.scales), _AXES[self.flips])
-        )
+        turned = [np.ascontiguousarray(np.flip(images, axes)) for axes in _AXES[self.flips]]
+        as_they_are = [self.backend.probability(one) for one in turned]
+        scaled = [
+            self._at_scale(one, scale, as_it_is=answer)
+            for scale in self.scales
+            for one, answer in zip(turned, as_they_are, strict=True)
+        ]
+        answers = zip([*as_they_are, *scaled], cycle(_AXES[self.flips]), strict=False)
+        return tuple(np.flip(answer, axes) for answer, axes in answers)
 
-    def _at_scale(self, images: Images, scale: float) -> Probabilities:
-        if scale == 1:
-            return self.backend.probability(images)
+    def _at_scale(self, images: Images, scale: float, *, as_it_is: Probabilities) -> Probabilities:
         # What a smaller image leaves free is background.
         scaled = np.stack([_scaled(image, scale, around=float(image.min())) for image in images])
-        seen = _scaled(_logits(self.backend.probability(scaled)), 1 / scale, around=np.nan)
-        is_unseen = np.isnan(seen)
-        if is_unseen.any():
-            # The rim of an enlarged image leaves the grid; the network has seen it only as it is.
-            seen = np.where(is_unseen, _logits(self.backend.probability(images)), seen)
-        answer: Probabilities = expit(seen)
+        seen = _scaled(logits_of(self.backend.probability(scaled)), 1 / scale, around=np.nan)
+        # The rim of an enlarged image leaves the grid; the network has seen it only as it is.
+        answer: Probabilities = np.where(np.isnan(seen), as_it_is, expit(seen))
         return answer
 
 
@@ -77,9 +77,16 @@ def mean_of(probabilities: Sequence[Probabilities]) -> Probabilities:
     return mean
 
 
-def _logits(probability: Probabilities) -> Probabilities:
-    """What is interpolated between pixels, so that a temperature means the same at every scale."""
-    logits: Probabilities = logit(np.clip(probability, *_NEXT_TO_0_AND_1))
+def logits_of(probability: Probabilities) -> Probabilities:
+    """Mass against background: what a temperature divides, and what is interpolated, so that both can change places.
+
+    Args:
+        probability: Of mass; 0 and 1 are taken for their neighbours.
+
+    Returns:
+        Finite values, from -87 to 17.
+    """
+    logits: Probabilities = logit(np.clip(probability, *_NEXT_TO_0_AND_1, dtype=np.float64)).astype(np.float32)
     return logits
 
 

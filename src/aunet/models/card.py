@@ -146,9 +146,8 @@ class ModelCard:
 def are_scales(values: Sequence[object]) -> bool:
     """Whether values are scales at which an image can be looked at besides its own, each named once."""
     least, greatest = _POSSIBLE_SCALES
-    return len({1.0, *values}) == 1 + len(values) and all(
-        isinstance(value, int | float) and least <= value <= greatest for value in values
-    )
+    are_possible = all(isinstance(value, int | float) and least <= value <= greatest for value in values)
+    return are_possible and len({1.0, *values}) == 1 + len(values)
 
 
 def card_of(metadata: dict[str, str], *, path: Path) -> ModelCard:
