@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from PIL import Image as Picture
 
+from aunet.inference.backends.backend import Backend
 from aunet.inference.segmenter import Segmenter
 from aunet.io.files import read_mammogram
 from aunet.preprocessing.breast import find_breast
@@ -44,9 +45,9 @@ def breast() -> tuple[Image, Mask2D]:
 
 
 @pytest.fixture
-def segmenter(make_backend: Callable[..., object]) -> Segmenter:
+def segmenter(make_backend: Callable[..., Backend]) -> Segmenter:
     """Takes the brighter half of the grey values for mass."""
-    return Segmenter.of(make_backend(Preprocessing(rows=128, columns=128, channels=1, crop=False)))  # type: ignore[arg-type]
+    return Segmenter.of(make_backend(Preprocessing(rows=128, columns=128, channels=1, crop=False)))
 
 
 @pytest.fixture
