@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Picture
+from scipy import ndimage
 
-from aunet.preprocessing.breast import content_box, find_breast, has_chest_wall_on_right
+from aunet.preprocessing.breast import (
+    content_box,
+    find_breast,
+    has_chest_wall_on_right,
+    is_cut_out,
+    without_holes,
+)
 from aunet.preprocessing.grid import Crop
 from aunet.sample import Image, Mask2D
 
@@ -173,3 +180,29 @@ def test_prepared_images_lose_fog_and_borders_only(prepared_cbis_ddsm: Path) -> 
     assert max(losses) < 0.15
     assert turned == []
     assert cut == []
+
+
+def test_rounding_errors_in_the_background_make_no_breast(breast_alone: Draw) -> None:
+    image, breast = breast_alone()
+    cut_out = image * breast
+    noise = np.random.default_rng(0).uniform(-0.004, 0.004, image.shape).astype(np.float32)
+
+    found = find_breast(np.where(breast, cut_out, noise).astype(np.float32))
+
+    assert np.array_equal(found, find_breast(cut_out))
+
+
+def test_image_is_cut_out_where_one_sharp_region_is_left(film: Draw, breast_alone: Draw) -> None:
+    image, breast = breast_alone(1200, 800)
+
+    assert is_cut_out(image * breast)
+    assert not is_cut_out(image)
+    assert not is_cut_out(film()[0])
+    assert not is_cut_out(np.zeros((600, 400), dtype=np.float32))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.floats(0, 1))
+def test_holes_are_filled_as_scipy_fills_them(seed: int, rows: int, columns: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((rows, columns)) < share
+
+    assert np.array_equal(without_holes(mask), ndimage.binary_fill_holes(mask))

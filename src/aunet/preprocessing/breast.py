@@ -24,6 +24,8 @@ _THIN_SHARE = 0.025
 
 _EMPTY_LEVEL = 0.02
 """Below this level nothing is shown, not even skin."""
+_ROUNDING = 1e-6
+"""Differences below this share of the range are rounding errors of 32-bit numbers; a step of 16 bits is larger."""
 _CUT_LEVEL = 0.08
 """Where nine tenths of the breast's edge are brighter than this, it was cut there: skin fades to the background."""
 
@@ -47,15 +49,24 @@ def find_breast(image: Image, *, level: float = DEFAULT_LEVEL) -> Mask2D:
         The paper only crops rows and columns of negligible maximum; borders and letters of CBIS-DDSM's films would
         keep that from removing anything.
     """
-    shape: Shape = (image.shape[0], image.shape[1])
-    factor = max(1.0, max(shape) / _FINDING_ROWS)
-    small_shape = (max(1, round(shape[0] / factor)), max(1, round(shape[1] / factor)))
-    resize = Resize(shape, small_shape)
-    small = resize.apply_image(image)
-    region = _breast_of_small(small, level=level)
-    if not region.any() or small_shape == shape:
+    resize = _to_small(image)
+    region = _breast_of_small(resize.apply_image(image), level=level)
+    if not region.any() or resize.after == resize.before:
         return region
     return resize.invert_probability(_as_float(region)) >= np.float32(0.5)
+
+
+def is_cut_out(image: Image) -> bool:
+    """Whether somebody has removed everything beside the breast already: one region is left, and its edge is sharp.
+
+    Args:
+        image: One mammogram, source grid, dense tissue bright.
+
+    Returns:
+        True if so; False too where the image shows nothing, or film borders.
+    """
+    small = _to_small(image).apply_image(image)
+    return not _outer_borders(small, level=DEFAULT_LEVEL).any() and _is_one_sharp_region(small)
 
 
 def content_box(image: Image, *, negligible: float = 0.01) -> Crop:
@@ -100,15 +111,20 @@ def _as_float(mask: Mask2D) -> Float32[np.ndarray, "h w"]:
     return mask.astype(np.float32)
 
 
+def _to_small(image: Image) -> Resize:
+    """The way to the small image on which the breast is looked for."""
+    shape: Shape = (image.shape[0], image.shape[1])
+    factor = max(1.0, max(shape) / _FINDING_ROWS)
+    return Resize(shape, (max(1, round(shape[0] / factor)), max(1, round(shape[1] / factor))))
+
+
 def _breast_of_small(image: Image, *, level: float) -> Mask2D:
     """The breast on the small image."""
-    # Above and below, an oblique view's muscle may take most of a row; a column at the chest wall is nearly all breast.
-    borders = _film_borders(image, level=level, share=_BORDER_SHARE, least_dark=0.2, fade=_FADE_SHARE)
-    borders |= _film_borders(image.T, level=level, share=_BORDER_SHARE, least_dark=0.5).T
-    shown = image > _threshold(image, level=_EMPTY_LEVEL)
-    if not borders.any() and _is_cut_out(image, shown):
-        # Pixels half covered by the edge may be darker than what counts as shown.
-        return _without_thin(ndimage.binary_dilation(shown, iterations=2) & (image > image.min()))
+    borders = _outer_borders(image, level=level)
+    if not borders.any() and _is_one_sharp_region(image):
+        # Pixels half covered by the edge may be darker than what counts as shown; rounding makes none of nothing.
+        faintest = image.min() + _ROUNDING * (image.max() - image.min())
+        return _without_thin(ndimage.binary_dilation(_shown(image), iterations=2) & (image > faintest))
     borders |= _film_borders(image.T, level=level, share=_WALL_BORDER_SHARE, least_dark=0.1).T
     # White borders must not set the scale, nor be taken for breast.
     inner = np.where(borders, image.min(), image)
@@ -119,17 +135,22 @@ def _without_thin(mask: Mask2D) -> Mask2D:
     """The largest region once everything thin is gone: letters, clips, and fog that goes on along the chest wall."""
     radius = max(1, round(_THIN_SHARE * max(mask.shape)))
     # A thin strip along the edge of the image counts as thin: outside the image nothing is bright.
-    core = _largest_region(_opened(mask, radius=radius))
+    core = largest_region(_opened(mask, radius=radius))
     if not core.any():
         return core
     # The opening rounds off the nipple and the corners; they come back, as far as they reach out.
     near_core = ndimage.distance_transform_edt(~core) <= radius
-    return _without_holes(_largest_region(mask & near_core))
+    return without_holes(largest_region(mask & near_core))
 
 
-def _is_cut_out(image: Image, shown: Mask2D) -> bool:
-    """Whether somebody has removed everything beside the breast already: one region is left, and its edge is sharp."""
-    if not 0.01 < shown.mean() < 0.99 or _largest_region(shown).sum() < 0.999 * shown.sum():
+def _shown(image: Image) -> Mask2D:
+    return image > _threshold(image, level=_EMPTY_LEVEL)
+
+
+def _is_one_sharp_region(image: Image) -> bool:
+    """Whether the small image shows one region whose edge is sharp, and nothing else."""
+    shown = _shown(image)
+    if not 0.01 < shown.mean() < 0.99 or largest_region(shown).sum() < 0.999 * shown.sum():
         return False
     # The outermost pixels may be half background.
     without_rim = ndimage.binary_erosion(shown, border_value=1)
@@ -144,6 +165,14 @@ def _threshold(image: Image, *, level: float) -> float:
     dark = image[image < image.min() + 0.25 * (top - image.min())]
     background = float(np.quantile(dark, 0.25)) if dark.size else float(image.min())
     return background + level * (top - background)
+
+
+def _outer_borders(image: Image, *, level: float) -> Mask2D:
+    """Film borders along all four edges."""
+    # Above and below, an oblique view's muscle may take most of a row; a column at the chest wall is nearly all breast.
+    borders = _film_borders(image, level=level, share=_BORDER_SHARE, least_dark=0.2, fade=_FADE_SHARE)
+    borders |= _film_borders(image.T, level=level, share=_BORDER_SHARE, least_dark=0.5).T
+    return borders
 
 
 def _film_borders(image: Image, *, level: float, share: float, least_dark: float, fade: float = 0.0) -> Mask2D:
@@ -181,7 +210,15 @@ def _opened(mask: Mask2D, *, radius: int) -> Mask2D:
     return reached
 
 
-def _largest_region(mask: Mask2D) -> Mask2D:
+def largest_region(mask: Mask2D) -> Mask2D:
+    """The largest connected region of a mask, by its sides; the mask where there is none.
+
+    Args:
+        mask: Any mask.
+
+    Returns:
+        A new mask, or the empty one.
+    """
     labels, count = ndimage.label(mask)
     if not count:
         return mask
@@ -191,6 +228,20 @@ def _largest_region(mask: Mask2D) -> Mask2D:
     return largest
 
 
-def _without_holes(mask: Mask2D) -> Mask2D:
-    filled: Mask2D = ndimage.binary_fill_holes(mask)
+def without_holes(mask: Mask2D) -> Mask2D:
+    """A mask with what it surrounds.
+
+    Args:
+        mask: Any mask.
+
+    Returns:
+        A new mask: all that can't be reached from the edges of the image by the sides of background pixels.
+    """
+    # By labels, since `binary_fill_holes` takes four times as long on a full-size film.
+    labels, count = ndimage.label(~mask)
+    is_outside = np.zeros(count + 1, dtype=bool)
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        is_outside[edge] = True
+    is_outside[0] = False  # the mask itself
+    filled: Mask2D = ~is_outside[labels]
     return filled
