@@ -5,8 +5,8 @@ the source pixels and from there onto the prepared image's own grid, and are com
 network sees: the film and the prepared image, each prepared alike, pixel by pixel. There the prepared image's cropping
 counts, which no preprocessing of the film can know. The settings are those of the weights, or the defaults without any.
 
-The prepared images were made by cropping 4 % of the rows at top and bottom and 1 % of the columns at each side, cutting
-at a tenth of the largest value, turning left, padding on the right to a square and reducing to 256.
+How the prepared images were made is repeated by `full_size.as_prepared`; how far what it gives lies from them is printed
+too, as root mean square of the differences and as the number of pixels that differ by more than 1 % of the range.
 
     python benchmarks/film_agreement.py PREPARED [--weights WEIGHTS] [--draw FOLDER]
 
@@ -32,6 +32,7 @@ from aunet.io.files import read_mammogram, read_mask
 from aunet.io.images import write_png
 from aunet.metrics.overlap import dice
 from aunet.preprocessing.breast import find_breast
+from aunet.preprocessing.full_size import as_prepared
 from aunet.preprocessing.grid import Crop, Grid
 from aunet.preprocessing.pipeline import Preprocessing, breast_pixels, prepare
 from aunet.sample import Image, Mammogram, Mask2D
@@ -61,12 +62,16 @@ class Agreement:
     """Share of the breast, skin included, that the prepared image shows as background."""
     lost_by_cropping: float
     """Share of the breast, skin included, beyond the edges of the prepared image."""
+    repeated_rms: float
+    """Root mean square difference of the prepared image from `as_prepared`, as a share of the range."""
+    repeated_other_px: int
+    """Its pixels that differ by more than 1 % of the range."""
 
 
 def prepared_grid(film: Image, *, is_mirrored: bool) -> Grid:
     """How the prepared image of a film lies on it."""
     rows, columns = film.shape
-    top, left = round(0.04 * rows), round(0.01 * columns)
+    top, left = int(0.04 * rows), int(0.01 * columns)
     crop = Crop(top, left, rows - 2 * top, columns - 2 * left)
     return Grid.of((rows, columns), (256, 256), crop=crop, is_mirrored=is_mirrored, keeps_aspect=True)
 
@@ -90,6 +95,8 @@ def agreement(film: Image, prepared: Image, *, is_mirrored: bool, settings: Prep
     breast = grid.to_model_mask(
         ours.grid.to_source_mask(ours.grid.to_model_mask(find_breast(film, level=settings.breast_level)))
     )
+    repeated, _ = as_prepared(film, longest_px=256, cuts_out=True, faces_left=True)
+    difference = repeated / repeated.max() - prepared / prepared.max()
     whole = find_breast(film, level=SKIN_LEVEL)
     with_skin, shown = grid.to_model_mask(whole), prepared > 0
     both, either = breast & shown, breast | shown
@@ -105,6 +112,8 @@ def agreement(film: Image, prepared: Image, *, is_mirrored: bool, settings: Prep
         iou_with_skin=float((with_skin & shown).sum() / (with_skin | shown).sum()),
         lost_skin=float((with_skin & ~shown).sum() / with_skin.sum()),
         lost_by_cropping=float(1 - grid.crop.apply(whole).sum() / whole.sum()),
+        repeated_rms=float(np.sqrt(np.mean(difference**2))),
+        repeated_other_px=int(np.count_nonzero(np.abs(difference) > 0.01)),
     )
 
 
@@ -163,6 +172,7 @@ def main() -> None:
     settings = segmenter.preprocessing if segmenter else Preprocessing()
     print(
         "film               IoU     corr.   corr. of either  input IoU  corr.   IoU with skin  lost skin  by cropping"
+        "  repeated: RMS  other pixels"
     )
     found = []
     for name, path in film_paths().items():
@@ -175,6 +185,7 @@ def main() -> None:
             f"{name:18} {one.iou:.4f}  {one.correlation:.4f}  {one.correlation_of_either:.4f}"
             f"           {one.input_iou:.4f}     {one.input_correlation:.4f}  {one.iou_with_skin:.4f}"
             f"         {one.lost_skin:6.1%}     {one.lost_by_cropping:6.1%}"
+            f"       {one.repeated_rms:.3%}         {one.repeated_other_px:5d}"
         )
         if arguments.draw:
             write_png(arguments.draw / f"{name}.png", drawing(film, prepared, is_mirrored=is_mirrored))

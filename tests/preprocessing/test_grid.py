@@ -274,7 +274,7 @@ def test_crop_that_leaves_the_source_is_refused() -> None:
 def test_grid_on_a_larger_source_is_the_one_worked_out_by_hand() -> None:
     grid = Grid((10, 8), Crop(2, 1, 5, 4), Mirror(active=True), Pad(bottom=0, right=1), (20, 20))
 
-    found = grid.on_source((30, 16))
+    found = grid.through(Grid.of((30, 16), (10, 8)))
 
     assert found == Grid((30, 16), Crop(6, 2, 15, 8), Mirror(active=True), Pad(bottom=0, right=2), (20, 20))
 
@@ -298,8 +298,57 @@ def test_mask_enlarged_with_its_source_has_the_same_place_on_the_model_grid(data
     mask = data.draw(masks_inside(grid))
     factor = data.draw(st.integers(1, 5))
 
-    larger = grid.on_source((grid.source_shape[0] * factor, grid.source_shape[1] * factor))
+    enlarged_shape = (grid.source_shape[0] * factor, grid.source_shape[1] * factor)
+    larger = grid.through(Grid.of(enlarged_shape, grid.source_shape))
 
     enlarged = np.kron(mask, np.ones((factor, factor), dtype=bool))
     sampled = grid.resize.apply_mask(grid.pad.apply(grid.mirror.apply(grid.crop.apply(mask))))
     assert np.array_equal(larger.to_model_mask(enlarged), sampled)
+
+
+OUTER = Grid.of((20, 10), (8, 8), crop=Crop(2, 1, 16, 8), is_mirrored=True, keeps_aspect=True)
+"""Two source pixels a model pixel; the four columns on the right are padding."""
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        (
+            Grid((8, 8), Crop(1, 0, 6, 3), Mirror(active=False), Pad(bottom=1), (20, 20)),
+            Grid((20, 10), Crop(4, 3, 12, 6), Mirror(active=True), Pad(bottom=2), (20, 20)),
+        ),
+        (
+            Grid((8, 8), Crop(0, 1, 8, 5), Mirror(active=False), Pad(right=1), (20, 20)),
+            Grid((20, 10), Crop(2, 1, 16, 6), Mirror(active=True), Pad(right=6), (20, 20)),
+        ),
+        (
+            Grid((8, 8), Crop(0, 1, 8, 3), Mirror(active=True), Pad(), (20, 20)),
+            Grid((20, 10), Crop(2, 1, 16, 6), Mirror(active=False), Pad(), (20, 20)),
+        ),
+    ],
+    ids=["inside", "with some of the padding", "mirrored back"],
+)
+def test_grid_through_another_is_the_one_worked_out_by_hand(inner: Grid, expected: Grid) -> None:
+    assert inner.through(OUTER) == expected
+
+
+def test_grids_that_cannot_follow_one_another_are_refused() -> None:
+    with pytest.raises(ValueError, match="8 x 8 pixels, the source grid 9 x 8"):
+        Grid.of((9, 8)).through(OUTER)
+    with pytest.raises(ValueError, match="mirror the padding"):
+        Grid.of((8, 8), is_mirrored=True).through(OUTER)
+
+
+@given(st.data())
+def test_image_through_two_grids_is_that_through_both_at_once(data: st.DataObject) -> None:
+    factor = data.draw(st.integers(1, 4))
+    shape = (factor * data.draw(st.integers(1, 12)), factor * data.draw(st.integers(1, 12)))
+    side = max(shape) // factor
+    outer = Grid.of(shape, (side, side), is_mirrored=data.draw(st.booleans()), keeps_aspect=True)
+    crop = data.draw(crops((shape[0] // factor, shape[1] // factor)))
+    inner = Grid.of((side, side), crop=crop, is_mirrored=data.draw(st.booleans()))
+    image = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1))).random(shape, dtype=np.float32)
+
+    at_once = inner.through(outer).to_model_image(image)
+
+    assert np.allclose(at_once, inner.to_model_image(outer.to_model_image(image)), atol=1e-6)

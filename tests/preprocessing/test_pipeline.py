@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from aunet.preprocessing.full_size import as_prepared
 from aunet.preprocessing.grid import Crop, Grid
 from aunet.preprocessing.intensity import breast_quantiles
 from aunet.preprocessing.pipeline import Preprocessing, breast_pixels, prepare
@@ -299,7 +300,8 @@ def test_film_of_more_pixels_is_reduced_to_the_detail_asked_for(film: Draw) -> N
     as_it_is, enlarged = prepare(image, settings), prepare(np.kron(image, np.ones((3, 3), np.float32)), settings)
 
     assert np.allclose(enlarged.image, as_it_is.image, atol=1e-5)
-    assert enlarged.grid == as_it_is.grid.on_source((3 * image.shape[0], 3 * image.shape[1]))
+    rows, columns = image.shape
+    assert enlarged.grid == as_it_is.grid.through(Grid.of((3 * rows, 3 * columns), (rows, columns)))
     assert as_it_is.grid == prepare(image, replace(settings, longest_px=None)).grid
 
 
@@ -308,3 +310,26 @@ def test_reduction_to_no_pixel_and_with_patches_is_refused() -> None:
         Preprocessing(longest_px=0)
     with pytest.raises(ValueError, match="leave one out"):
         Preprocessing(longest_px=256, patch_margin=0.2)
+
+
+@pytest.mark.parametrize("chest_wall", ["L", "R"])
+def test_film_reduced_as_the_prepared_ones_leads_to_the_input_of_its_prepared_image(
+    film: Draw, chest_wall: str
+) -> None:
+    image, breast = film(1000, 700, chest_wall=chest_wall)
+    settings = replace(SMALL, fit="pad", longest_px=256, full_size="prepared_cbis_ddsm")
+    square, _ = as_prepared(image, longest_px=256, cuts_out=True, faces_left=True)
+
+    found = prepare(image, settings)
+
+    assert np.array_equal(found.image, prepare(square, settings).image)
+    assert found.grid.source_shape == image.shape
+    assert found.grid.mirror.active is (chest_wall == "R")
+    # Breast on the model grid, as the grid places it and as the input shows it.
+    placed, shown = found.grid.to_model_mask(breast), found.image[0] > 0
+    assert (placed & shown).sum() / (placed | shown).sum() > 0.95
+
+
+def test_reduction_as_the_prepared_ones_needs_a_size() -> None:
+    with pytest.raises(ValueError, match="longest_px says of no size"):
+        Preprocessing(full_size="prepared_cbis_ddsm")

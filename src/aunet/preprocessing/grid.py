@@ -179,25 +179,38 @@ class Grid:
         pad = Pad.to_aspect((part.rows, part.columns), target) if keeps_aspect else Pad()
         return cls(source_shape, part, Mirror(active=is_mirrored), pad, target)
 
-    def on_source(self, source_shape: Shape) -> "Grid":
-        """This grid on a source of more pixels over the same field.
+    def through(self, outer: "Grid") -> "Grid":
+        """This grid on the source of another one, whose model grid is this one's source.
 
         Args:
-            source_shape: Rows and columns of that source, no fewer than here.
+            outer: The grid that comes first.
 
         Returns:
             The grid; the edges of its crop and padding move by up to half a pixel of that source.
+
+        Raises:
+            ValueError: This grid's source is not the other's model grid, or this one would mirror the other's padding,
+                which then came before the image.
         """
-        (top, bottom, padded_rows), (left, right, padded_columns) = (
-            [round(edge * new / old) for edge in (start, start + size, start + size + padding)]
-            for start, size, padding, old, new in (
-                (self.crop.top, self.crop.rows, self.pad.bottom, self.source_shape[0], source_shape[0]),
-                (self.crop.left, self.crop.columns, self.pad.right, self.source_shape[1], source_shape[1]),
-            )
+        self._expect(outer.model_shape, self.source_shape, "source")
+        first = outer.resize
+        top, bottom, padded_rows = _span(
+            self.crop.top, self.crop.rows, self.pad.bottom, first.before[0], first.after[0]
         )
-        crop = Crop(top, left, bottom - top, right - left)
+        left, right, padded_columns = _span(
+            self.crop.left, self.crop.columns, self.pad.right, first.before[1], first.after[1]
+        )
+        if self.mirror.active and right > outer.crop.columns:
+            msg = "the second grid would mirror the padding of the first; mirror in the first"
+            raise ValueError(msg)
+        # What the second grid takes of the first one's padding is padding again.
+        top, left = min(top, outer.crop.rows - 1), min(left, outer.crop.columns - 1)
+        bottom, right = min(bottom, outer.crop.rows), min(right, outer.crop.columns)
         pad = Pad(bottom=padded_rows - bottom, right=padded_columns - right)
-        return Grid(source_shape, crop, self.mirror, pad, self.model_shape)
+        from_left = outer.crop.columns - right if outer.mirror.active else left
+        crop = Crop(outer.crop.top + top, outer.crop.left + from_left, bottom - top, right - left)
+        mirror = Mirror(active=self.mirror.active != outer.mirror.active)
+        return Grid(outer.source_shape, crop, mirror, pad, self.model_shape)
 
     @property
     def resize(self) -> Resize:
@@ -279,6 +292,12 @@ class Grid:
         if found != expected:
             msg = f"the array has {found[0]} x {found[1]} pixels, the {name} grid {expected[0]} x {expected[1]}"
             raise ValueError(msg)
+
+
+def _span(start: int, size: int, padding: int, before: int, after: int) -> tuple[int, int, int]:
+    """Start, end and padded end of a part of an axis of `after` pixels, in the `before` pixels that they were."""
+    first, last, padded = (round(edge * before / after) for edge in (start, start + size, start + size + padding))
+    return first, last, padded
 
 
 def _by_rows_and_columns(image: Image, rows: sparse.csr_array, columns: sparse.csr_array) -> MovedImage:

@@ -11,17 +11,20 @@ from jaxtyping import Float32
 
 from aunet.preprocessing import intensity as intensities
 from aunet.preprocessing.breast import DEFAULT_LEVEL, content_box, find_breast, has_chest_wall_on_right
-from aunet.preprocessing.grid import Crop, Grid, Resize
+from aunet.preprocessing.full_size import as_prepared
+from aunet.preprocessing.grid import Crop, Grid
 from aunet.preprocessing.intensity import IntensityMap
 from aunet.preprocessing.patches import patch_around
 from aunet.sample import Image, Mask2D
 
+FullSize = Literal["whole", "prepared_cbis_ddsm"]
 Fit = Literal["resize", "pad"]
 Intensity = Literal["min_max", "z_score", "percentile", "histogram"]
 Channels = Literal[1, 3]
 Channelled = Float32[np.ndarray, "c rows columns"]
 _OPTIONAL_LISTS = frozenset({"reference_quantiles", "channel_mean", "channel_std"})
 _CHOICES: dict[str, tuple[str | int, ...]] = {
+    "full_size": get_args(FullSize),
     "fit": get_args(Fit),
     "intensity": get_args(Intensity),
     "channels": get_args(Channels),
@@ -42,6 +45,9 @@ class Preprocessing:
     longest_px: int | None = None
     """Reduce the image to so many pixels along its longer side before anything else; None keeps them all, as does an
     image that has no more. A network trained on reduced images then sees no more detail in a full-size one."""
+    full_size: FullSize = "whole"
+    """How `longest_px` reduces an image: `whole` as it is, `prepared_cbis_ddsm` as CBIS-DDSM's prepared images were
+    (see `full_size.as_prepared`), for a network that was trained on those."""
     fit: Fit = "resize"
     """`resize` stretches rows and columns each to its number; `pad` keeps proportions by zeros right or below."""
     crop: bool = True
@@ -88,6 +94,11 @@ class Preprocessing:
             raise ValueError(msg)
         if self.longest_px is not None and self.patch_margin is not None:
             msg = "longest_px reduces whole images, and patch_margin cuts patches of all their detail; leave one out"
+            raise ValueError(msg)
+        if self.longest_px is None and self.full_size != "whole":
+            msg = (
+                f"full_size is {self.full_size!r} and longest_px says of no size to reduce to; give one, 256 as a rule"
+            )
             raise ValueError(msg)
         if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
             msg = f"percentiles are {self.percentiles}; two ascending numbers from 0 to 100 are needed"
@@ -179,11 +190,7 @@ def prepare(image: Image, settings: Preprocessing, *, mask: Mask2D | None = None
         ValueError: Patches are asked for and there is no mask, or it is empty.
     """
     if settings.longest_px is not None and max(image.shape) > settings.longest_px:
-        factor = settings.longest_px / max(image.shape)
-        fewer = (max(1, round(factor * image.shape[0])), max(1, round(factor * image.shape[1])))
-        less_detail = Resize((image.shape[0], image.shape[1]), fewer).apply_image(image)
-        prepared = prepare(less_detail, settings)
-        return replace(prepared, grid=prepared.grid.on_source((image.shape[0], image.shape[1])))
+        return _prepare_reduced(image, settings, longest_px=settings.longest_px)
     cleaned, notes = _without_artefacts(image, settings) if settings.remove_artefacts else (image, ())
     box = content_box(cleaned) if settings.crop else Crop(0, 0, image.shape[0], image.shape[1])
     is_mirrored = settings.face_left and has_chest_wall_on_right(cleaned)
@@ -205,6 +212,23 @@ def prepare(image: Image, settings: Preprocessing, *, mask: Mask2D | None = None
     normalisation = _normalisation(reduced, settings)
     normalised = normalisation.apply(reduced)
     return Prepared(settings.to_channels(normalised), grid, normalisation, notes)
+
+
+def _prepare_reduced(image: Image, settings: Preprocessing, *, longest_px: int) -> Prepared:
+    """The input made from an image of more pixels than the settings allow, by way of one of fewer."""
+    if settings.full_size == "prepared_cbis_ddsm":
+        reduced, grid = as_prepared(
+            image, longest_px=longest_px, cuts_out=settings.remove_artefacts, faces_left=settings.face_left
+        )
+        # It faces left already, and zeros on its right must stay there.
+        settings = replace(settings, face_left=False)
+    else:
+        factor = longest_px / max(image.shape)
+        fewer = (max(1, round(factor * image.shape[0])), max(1, round(factor * image.shape[1])))
+        grid = Grid.of((image.shape[0], image.shape[1]), fewer)
+        reduced = grid.to_model_image(image)
+    prepared = prepare(reduced, settings)
+    return replace(prepared, grid=prepared.grid.through(grid))
 
 
 def breast_pixels(image: Image, settings: Preprocessing) -> Mask2D:

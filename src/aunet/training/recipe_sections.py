@@ -73,6 +73,8 @@ class PreprocessingSection(Section):
     """Width of the model input in pixels."""
     longest_px: Positive | None = None
     """Reduce images to so many pixels along the longer side first; none keeps them all."""
+    full_size: Literal["whole", "prepared_cbis_ddsm"] = "whole"
+    """How they are reduced: as they are, or as the prepared images of CBIS-DDSM were made."""
     fit: Literal["resize", "pad"] = "resize"
     """Resize to the model input as it is, or pad to its aspect ratio first."""
     crop: bool = True
