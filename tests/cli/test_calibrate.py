@@ -92,3 +92,31 @@ def test_the_test_images_are_refused(checkpoint: Path, phantoms: Path, tmp_path:
 
     assert "operating point are chosen on validation" in str(result.exception)
     assert not out.exists()
+
+
+def test_several_checkpoints_become_one_that_averages_them(checkpoint: Path, phantoms: Path, tmp_path: Path) -> None:
+    other, out = tmp_path / "other.safetensors", tmp_path / "both.safetensors"
+    card = read_card(checkpoint)
+    save_checkpoint(other, build_network(card.network, generator=torch.Generator().manual_seed(5)), card)
+
+    result = runner.invoke(app, [*arguments(checkpoint, phantoms, out), str(other)])
+
+    assert result.exit_code == 0, result.output
+    first, second, both = (Segmenter.load(path, device="cpu") for path in (checkpoint, other, out))
+    images = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(6)).numpy()
+    mean = (first.probability(images) + second.probability(images)) / 2
+    tempered = 1 / (1 + ((1 - mean) / mean) ** (1 / both.card.temperature))
+    assert both.probability(images) == pytest.approx(tempered, abs=1e-5)
+    assert [path.name for path in tmp_path.iterdir()] == ["other.safetensors", "both.safetensors"]
+
+
+def test_checkpoints_that_see_other_images_are_refused(checkpoint: Path, phantoms: Path, tmp_path: Path) -> None:
+    other, out = tmp_path / "other.safetensors", tmp_path / "both.safetensors"
+    card = read_card(checkpoint)
+    settings = Preprocessing(rows=32, columns=64, channels=1)
+    save_checkpoint(other, build_network(card.network), replace(card, preprocessing=settings.to_json()))
+
+    result = runner.invoke(app, [*arguments(checkpoint, phantoms, out), str(other)])
+
+    assert "columns 64 (there 32)" in str(result.exception)
+    assert not out.exists()

@@ -1,6 +1,9 @@
 """`aunet calibrate`."""
 
 import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +15,19 @@ from aunet.cli.variations import parse_scales
 from aunet.datasets.opening import open_dataset
 from aunet.errors import WriteError
 from aunet.evaluation.calibration import Calibration, Quality, calibrate
-from aunet.inference.ensemble import load_segmenter
+from aunet.inference.ensemble import load_segmenter, refuse_other_preprocessing
 from aunet.models.card import Flips
-from aunet.models.checkpoint import copy_with_card, read_card
+from aunet.models.checkpoint import copy_with_card, read_card, save_checkpoint
+from aunet.models.combining import combined
 from aunet.preprocessing.cache import PreparedCache
+from aunet.preprocessing.pipeline import Preprocessing
 
 
 def run(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that aunet train wrote (.safetensors).")],
+    checkpoints: Annotated[
+        list[Path],
+        typer.Argument(help="A checkpoint that aunet train wrote (.safetensors); several are averaged and become one."),
+    ],
     data: Annotated[str, typer.Option(help="The data set: cbis-ddsm:PATH, inbreast:PATH or folder:PATH.")],
     out: Annotated[Path, typer.Option(help="The calibrated checkpoint to write (.safetensors).")],
     split: Annotated[str, typer.Option(help="Which side of the split: validation, and no other.")] = "validation",
@@ -41,26 +49,28 @@ def run(
     """Make a checkpoint's probability a frequency, and choose what it marks, on validation images.
 
     Fits a temperature, chooses threshold, smallest mass and lowest score, and writes them into the model card of a copy
-    whose weights are the same. Validation images alone are taken: give the splits.json of the training run.
+    whose weights are the same. Several checkpoints become one network, whose probability is the mean of theirs.
+    Validation images alone are taken: give the splits.json of the training run.
 
     Raises:
         WriteError: The checkpoint can't be written there.
     """
-    card = read_card(checkpoint)
-    segmenter = load_segmenter([checkpoint], device=device, flips=flips, scales=parse_scales(scales))
     dataset = open_dataset(data, splits=splits)
-    with progress_bar("Predicting") as on_progress:
-        found = calibrate(
-            segmenter,
-            dataset,
-            split=split,
-            cache=PreparedCache(cache, segmenter.preprocessing),
-            batch=batch,
-            on_progress=on_progress,
-        )
+    chosen_scales = parse_scales(scales)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        copy_with_card(checkpoint, out, found.calibrated(card))
+        with _as_one(checkpoints) as checkpoint:
+            segmenter = load_segmenter([checkpoint], device=device, flips=flips, scales=chosen_scales)
+            with progress_bar("Predicting") as on_progress:
+                found = calibrate(
+                    segmenter,
+                    dataset,
+                    split=split,
+                    cache=PreparedCache(cache, segmenter.preprocessing),
+                    batch=batch,
+                    on_progress=on_progress,
+                )
+            copy_with_card(checkpoint, out, found.calibrated(read_card(checkpoint)))
     except OSError as error:
         msg = f"{out}: can't be written ({error.strerror}); name another place"
         raise WriteError(msg) from error
@@ -68,6 +78,21 @@ def run(
         typer.echo(json.dumps({"checkpoint": str(out)} | asdict(found), indent=2))
     else:
         _show(found, out)
+
+
+@contextmanager
+def _as_one(checkpoints: Sequence[Path]) -> Iterator[Path]:
+    """The checkpoint, or one that averages several, which is deleted afterwards."""
+    if len(checkpoints) == 1:
+        yield checkpoints[0]
+        return
+    settings = [Preprocessing.from_json(read_card(path).preprocessing) for path in checkpoints]
+    for path, other in zip(checkpoints[1:], settings[1:], strict=True):
+        refuse_other_preprocessing(checkpoints[0], settings[0], path, other)
+    with tempfile.TemporaryDirectory() as folder:
+        mean = Path(folder) / "mean.safetensors"
+        save_checkpoint(mean, *combined(checkpoints))
+        yield mean
 
 
 def _show(found: Calibration, out: Path) -> None:

@@ -53,7 +53,7 @@ def load_segmenter(
     members = [Segmenter.load(path, device=device, threads=threads, flips="none", scales=()) for path in weights]
     first = members[0]
     for path, member in zip(weights[1:], members[1:], strict=True):
-        _refuse_other_preprocessing(weights[0], first.preprocessing, path, member.preprocessing)
+        refuse_other_preprocessing(weights[0], first.preprocessing, path, member.preprocessing)
         _refuse_other_operating_point(weights[0], first.card, path, member.card)
     files = tuple(file for member in members for file in member.files)
     sha256, times = Counter(file.sha256 for file in files).most_common(1)[0]
@@ -70,11 +70,17 @@ def load_segmenter(
     return replace(first, backend=backend, files=files).varying(flips, scales)
 
 
-def _refuse_other_preprocessing(first_path: Path, first: Preprocessing, path: Path, other: Preprocessing) -> None:
-    """Raise unless both networks see the same images.
+def refuse_other_preprocessing(first_path: Path, first: Preprocessing, path: Path, other: Preprocessing) -> None:
+    """Refuse networks that don't see the same images.
+
+    Args:
+        first_path: A file, for the message.
+        first: How its network's images are prepared.
+        path: Another file.
+        other: How the images of its network are prepared.
 
     Raises:
-        CheckpointError: They don't.
+        CheckpointError: They are prepared otherwise.
     """
     differing = ", ".join(
         f"{name} {getattr(other, name)!r} (there {getattr(first, name)!r})"
@@ -99,7 +105,7 @@ def _refuse_other_operating_point(first_path: Path, first: ModelCard, path: Path
         here, there = getattr(other, name), getattr(first, name)
         if here != there:
             msg = (
-                f"{path}: its {name} is {here}, that of {first_path} {there}; an ensemble has one {name}: train "
-                "with the same training.threshold and calibrate none, or evaluate each on its own"
+                f"{path}: its {name} is {here}, that of {first_path} {there}; an ensemble has one {name}: make one "
+                "checkpoint of them with aunet calibrate, or evaluate each on its own"
             )
             raise CheckpointError(msg)

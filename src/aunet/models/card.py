@@ -12,6 +12,8 @@ from aunet.errors import CheckpointError
 FORMAT = 1
 AU_TIMM = "au-timm"
 """Name of the network whose encoder is one of timm's (`aunet.models.encoders`)."""
+MEAN = "mean"
+"""Name of the network that averages several (`aunet.models.mean`)."""
 REDUCTIONS = {f"aunet-r{reduction}": reduction for reduction in (2, 4, 8, 32)}
 """Names of AUNet with the other reduction ratios of the paper's table 2."""
 CARD_KEY = "aunet.card"
@@ -30,7 +32,7 @@ class NetworkSettings:
     """Everything that fixes a network's shape."""
 
     name: str = "aunet"
-    """One of `aunet.models.factory.NETWORK_NAMES`, "au-timm", or the dotted name of a class (`models.foreign`)."""
+    """One of `aunet.models.factory.NETWORK_NAMES`, "au-timm", "mean", or a class's dotted name (`models.foreign`)."""
     in_channels: int = 3
     classes: int = 2
     """Background and mass."""
@@ -50,6 +52,9 @@ class NetworkSettings:
     def __str__(self) -> str:
         if self.is_foreign:
             return self.name
+        if self.name == MEAN:
+            members = self.arguments.get("members", [])
+            return f"{self.name} of " + " and ".join(str(NetworkSettings(**member["network"])) for member in members)
         if self.name == AU_TIMM:
             return f"{self.name}, encoder {self.arguments.get('encoder')}, r {self.reduction}"
         return f"{self.name}, width {self.width}" + (f", r {self.reduction}" if self.name == "aunet" else "")
@@ -135,7 +140,7 @@ class ModelCard:
         _require(entries, {field.name: field.type for field in fields(cls)}, where="model card")
         # Cards were once written without arguments.
         network = {"arguments": {}} | entries.pop("network")
-        _require(network, {field.name: field.type for field in fields(NetworkSettings)}, where="model card, network")
+        _require_network(network)
         entries |= {name: float(entries[name]) for name in ("threshold", "temperature", "lowest_score")}
         _require_possible(entries)
         entries["scales"] = tuple(float(scale) for scale in entries["scales"])
@@ -206,6 +211,25 @@ def _object(text: str) -> dict[str, Any]:  # JSON values, checked one by one aft
         msg = f"the model card is a JSON {type(entries).__name__}; an object expected"
         raise CheckpointError(msg)
     return entries
+
+
+def _require_network(network: dict[str, Any]) -> None:
+    """Refuse settings of a network that are incomplete, also those of the networks of a mean.
+
+    Raises:
+        CheckpointError: They are.
+    """
+    _require(network, {field.name: field.type for field in fields(NetworkSettings)}, where="model card, network")
+    if network["name"] != MEAN:
+        return
+    members = network["arguments"].get("members")
+    if not isinstance(members, list) or not members:
+        msg = f"model card, network {MEAN!r}: members is {members!r}; a list of networks is expected"
+        raise CheckpointError(msg)
+    for member in members:
+        entries = member if isinstance(member, dict) else {}
+        _require(entries, {"network": NetworkSettings, "temperature": float}, where="model card, member of the mean")
+        _require_network(entries["network"])
 
 
 def _require_possible(entries: dict[str, Any]) -> None:

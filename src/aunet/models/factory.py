@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from aunet.models.attention_dense_unet import AttentionDenseUNet
-from aunet.models.card import AU_TIMM, REDUCTIONS, NetworkSettings
+from aunet.models.card import AU_TIMM, MEAN, REDUCTIONS, NetworkSettings
 from aunet.models.encoder_decoder import EncoderDecoder
 from aunet.models.encoders import AUTimm, TimmArguments
 from aunet.models.fcdensenet import ASPPFCDenseNet, FCDenseNet
 from aunet.models.foreign import foreign_network
 from aunet.models.fusionnet import FusionNet
+from aunet.models.mean import MeanArguments, MeanNetwork
 from aunet.models.units import UNITS, ResUnit, UnitName, basic_unit
 from aunet.models.upsampling import AttentionUpsampling, BilinearUpsampling, TransposedUpsampling
 
@@ -55,8 +56,9 @@ def build_network(settings: NetworkSettings, *, generator: torch.Generator | Non
     """A network with fresh weights.
 
     Args:
-        settings: Its name and size. The name is one of `NETWORK_NAMES`, "au-timm" (see `aunet.models.encoders`), or the
-            dotted name of any network, such as "monai.networks.nets:AttentionUnet" (see `aunet.models.foreign`).
+        settings: Its name and size. The name is one of `NETWORK_NAMES`, "au-timm" (see `aunet.models.encoders`), "mean"
+            (see `aunet.models.mean`), or the dotted name of any network, such as "monai.networks.nets:AttentionUnet"
+            (see `aunet.models.foreign`).
         generator: Source of the initial weights; None takes PyTorch's own.
 
     Returns:
@@ -75,6 +77,12 @@ def build_network(settings: NetworkSettings, *, generator: torch.Generator | Non
             classes=settings.classes,
             reduction=settings.reduction,
             generator=generator,
+        )
+    if settings.name == MEAN:
+        members = MeanArguments.of(settings.arguments).members
+        return MeanNetwork(
+            [build_network(member.network, generator=generator) for member in members],
+            temperatures=[member.temperature for member in members],
         )
     if settings.name not in NETWORKS:
         msg = (
@@ -106,7 +114,7 @@ def blank_network(settings: NetworkSettings) -> nn.Module:
         A network on PyTorch's device `meta`, without memory behind its weights, where it is one of ours. Constructors
         of others may compute with values, so those networks are built on the CPU.
     """
-    if settings.is_foreign or settings.name == AU_TIMM:
+    if settings.is_foreign or settings.name in {AU_TIMM, MEAN}:
         with torch.random.fork_rng(devices=[]):
             return build_network(settings)
     with torch.device("meta"):

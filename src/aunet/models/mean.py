@@ -1,0 +1,107 @@
+"""Several networks as one: what they say of a pixel is averaged as probability."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
+
+from aunet.models.card import MEAN, NetworkSettings
+
+
+class Member(BaseModel):
+    """One network of a mean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: NetworkSettings
+    temperature: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 1.0
+    """What its logits are divided by before the softmax."""
+
+
+class MeanArguments(BaseModel):
+    """What a card says under `arguments` of the network `mean`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: Annotated[tuple[Member, ...], Field(min_length=1)]
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> "MeanArguments":  # Any: what JSON can say
+        """The arguments as a card holds them.
+
+        Args:
+            arguments: By name.
+
+        Returns:
+            The checked arguments.
+
+        Raises:
+            ValueError: One is missing, unknown or of another type.
+        """
+        try:
+            return cls.model_validate(dict(arguments))
+        except ValidationError as error:
+            found = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            msg = f"arguments of the network {MEAN}: {found}"
+            raise ValueError(msg) from error
+
+
+class MeanNetwork(nn.Module):
+    """Networks that see the same images; its logits are such that their softmax is the mean of the networks' own."""
+
+    def __init__(self, networks: Sequence[nn.Module], *, temperatures: Sequence[float]) -> None:
+        """Put the network together.
+
+        Args:
+            networks: From images (b c h w) to logits (b classes h w), all of the same channels and classes.
+            temperatures: What the logits of each are divided by before the softmax.
+        """
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.temperatures = tuple(temperatures)
+
+    def forward(self, images: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b classes h w"]:
+        """Logarithm of the mean probability of each class.
+
+        Args:
+            images: Prepared images.
+
+        Returns:
+            Logits on the images' grid, background first.
+        """
+        logarithms = [
+            torch.log_softmax(network(images) / temperature, dim=1)
+            for network, temperature in zip(self.networks, self.temperatures, strict=True)
+        ]
+        return torch.logsumexp(torch.stack(logarithms), dim=0) - math.log(len(logarithms))
+
+
+def mean_settings(members: Sequence[tuple[NetworkSettings, float]]) -> NetworkSettings:
+    """The settings of the mean of some networks.
+
+    Args:
+        members: Settings and temperature of each, at least one.
+
+    Returns:
+        Settings that `build_network` takes.
+
+    Raises:
+        ValueError: The networks differ in channels or classes.
+    """
+    first = members[0][0]
+    for settings, _ in members[1:]:
+        if (settings.in_channels, settings.classes) != (first.in_channels, first.classes):
+            msg = (
+                f"{settings} takes {settings.in_channels} channels and tells {settings.classes} classes apart, "
+                f"{first} {first.in_channels} and {first.classes}; the networks of a mean see the same"
+            )
+            raise ValueError(msg)
+    listed = [{"network": asdict(settings), "temperature": temperature} for settings, temperature in members]
+    return NetworkSettings(
+        name=MEAN, in_channels=first.in_channels, classes=first.classes, arguments={"members": listed}
+    )
