@@ -1,10 +1,11 @@
 """A calibrated and tested checkpoint as weights that ship: the bundle in the package, and its model card in the docs.
 
-    python scripts/release_weights.py NAME CHECKPOINT EVALUATION NOTES
+    python scripts/release_weights.py NAME CHECKPOINT EVALUATION NOTES [BITS]
 
 NAME becomes `src/aunet/weights/NAME.onnx` and `docs/models/NAME.md`; CHECKPOINT is what `aunet calibrate` wrote,
 EVALUATION what `aunet evaluate --split test` wrote of it, NOTES a Markdown file with what neither can know: intended
-use, protocol, failures seen. Its first line is the title. The test results go into the bundle's own card as well.
+use, protocol, failures seen. Its first line is the title. A weight is stored in 16 BITS, or in 8. The test results go
+into the bundle's own card as well.
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Any
 from result_page import counts_sentence, group_table, interval, metrics_table, table
 
 from aunet.intended_use import RESEARCH_ONLY
+from aunet.models.bundle import Bits
 from aunet.models.card import ModelCard
 from aunet.models.checkpoint import copy_with_card, read_card
 from aunet.models.export import export_onnx
@@ -29,20 +31,21 @@ SHORT = ("dsc", "sensitivity", "precision", "hau_px", "hau_rowwise")
 def main() -> None:
     """Write the bundle and the page."""
     name, checkpoint, evaluation, notes = sys.argv[1], *map(Path, sys.argv[2:5])
+    bits: Bits = 8 if sys.argv[5:] == ["8"] else 16
     summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
     card = replace(read_card(checkpoint), results=json.dumps(results(summary), sort_keys=True))
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / f"{name}.safetensors"
         copy_with_card(checkpoint, whole, card)
         bundle = ROOT / "src" / "aunet" / "weights" / f"{name}.onnx"
-        export_onnx(whole, bundle, half=True)
+        export_onnx(whole, bundle, bits=bits)
     page = ROOT / "docs" / "models" / f"{name}.md"
     page.parent.mkdir(exist_ok=True)
     parts = [
         notes.read_text(encoding="utf-8").strip(),
         f"**{RESEARCH_ONLY}**",
         "## What it is",
-        facts(card, bundle),
+        facts(card, bundle, bits=bits),
         "## Calibration and operating point",
         calibration(json.loads(card.calibration)),
         f"## Results on the {summary['split']} split",
@@ -83,12 +86,12 @@ def results(summary: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def facts(card: ModelCard, bundle: Path) -> str:
+def facts(card: ModelCard, bundle: Path, *, bits: Bits) -> str:
     """Network, data and rights."""
     return table(
         ("", ""),
         [
-            ("file", f"`{bundle.name}`, {bundle.stat().st_size / 1e6:.1f} MB (ONNX, weights in 16 bits)"),
+            ("file", f"`{bundle.name}`, {bundle.stat().st_size / 1e6:.1f} MB (ONNX, weights in {bits} bits)"),
             ("network", str(card.network)),
             ("input", " x ".join(map(str, card.input_shape)) + " (channels, rows, columns)"),
             ("images it comes from", card.data_source),

@@ -8,11 +8,15 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from aunet.errors import CheckpointError
 from aunet.inference.backends.onnxruntime import OnnxBackend
 from aunet.inference.backends.torch import TorchBackend
 from aunet.models import export
+from aunet.models.bundle import SCALE, Bits, narrowed, widened
 from aunet.models.card import CARD_KEY, ModelCard
 from aunet.models.checkpoint import copy_with_card, load_checkpoint, read_card, save_checkpoint
 from aunet.models.export import export_onnx
@@ -80,24 +84,60 @@ def test_training_can_go_on_from_the_weights_in_the_bundle(exported: tuple[Model
     assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in weights.items())
 
 
-def test_weights_of_16_bits_take_half_the_space_and_give_nearly_the_same(
-    exported: tuple[ModelCard, Parity, Path], tmp_path: Path
+@pytest.mark.parametrize(
+    ("bits", "kind", "farthest"), [(16, onnx.TensorProto.FLOAT16, 0.01), (8, onnx.TensorProto.INT8, 0.05)]
+)
+def test_weights_of_fewer_bits_take_less_space_and_give_nearly_the_same(
+    exported: tuple[ModelCard, Parity, Path], tmp_path: Path, bits: Bits, kind: int, farthest: float
 ) -> None:
     whole = exported[2]
-    half = tmp_path / "half.onnx"
+    smaller = tmp_path / "smaller.onnx"
 
-    parity = export_onnx(whole.with_suffix(".safetensors"), half, half=True)
+    parity = export_onnx(whole.with_suffix(".safetensors"), smaller, bits=bits)
 
-    stored = {one.name: one for one in onnx.load(half).graph.initializer}
-    kinds = {one.data_type for one in stored.values() if len(one.dims) > 1}
-    assert kinds == {onnx.TensorProto.FLOAT16}
+    stored = [one for one in onnx.load(smaller).graph.initializer if not one.name.endswith(SCALE)]
+    assert {one.data_type for one in stored if len(one.dims) > 1} == {kind}
     assert parity.agreement.max_difference < 1e-5
-    assert np.abs(parity.samples - exported[1].samples).max() < 0.01
-    original, rounded = load_checkpoint(whole)[0].state_dict(), load_checkpoint(half)[0].state_dict()
-    assert all(
-        torch.equal(rounded[name], weight.half().float() if weight.dim() > 1 else weight)
-        for name, weight in original.items()
-    )
+    assert 0 < np.abs(parity.samples - exported[1].samples).max() < farthest
+    original, rounded = load_checkpoint(whole)[0].state_dict(), load_checkpoint(smaller)[0].state_dict()
+    for name, weight in original.items():
+        nearest = torch.from_numpy(widened(*narrowed(weight.numpy(), bits))) if weight.dim() > 1 else weight
+        assert torch.equal(rounded[name], nearest)
+
+
+def test_a_bundle_of_a_bundle_of_8_bits_has_the_same_weights(
+    exported: tuple[ModelCard, Parity, Path], tmp_path: Path
+) -> None:
+    once, twice = tmp_path / "once.onnx", tmp_path / "twice.onnx"
+    export_onnx(exported[2], once, bits=8)
+
+    export_onnx(once, twice, bits=8)
+
+    first, second = (load_checkpoint(path)[0].state_dict() for path in (once, twice))
+    assert all(torch.equal(second[name], tensor) for name, tensor in first.items())
+
+
+def test_8_bits_are_those_worked_out_by_hand() -> None:
+    weights = np.array([[12.7, -6.31, 0.04], [0, 0, 0]], dtype=np.float32)
+
+    stored, scale = narrowed(weights, 8)
+
+    assert stored.tolist() == [[127, -63, 0], [0, 0, 0]]
+    assert scale is not None
+    assert scale[0] == pytest.approx(0.1, rel=2**-15)
+
+
+@given(arrays(np.float32, (3, 4), elements=st.floats(-1e3, 1e3, width=32)))
+def test_8_bits_lie_within_half_a_step_and_are_narrowed_to_themselves(weights: np.ndarray) -> None:
+    stored, scale = narrowed(weights, 8)
+    wide = widened(stored, scale)
+
+    again, same_scale = narrowed(wide, 8)
+
+    assert scale is not None
+    assert same_scale is not None
+    assert np.all(np.abs(wide - weights) <= 0.5001 * scale)
+    assert np.array_equal(widened(again, same_scale), wide)
 
 
 def test_a_bundle_without_named_weights_is_no_start(exported: tuple[ModelCard, Parity, Path], tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from aunet.errors import WriteError
+from aunet.models.bundle import Bits
 from aunet.models.export import export_onnx
 from aunet.models.parity import Parity
 
+BITS: dict[str, Bits] = {"32": 32, "16": 16, "8": 8}
 FORMATS: dict[str, Callable[..., Parity]] = {"onnx": export_onnx}
 
 
@@ -20,7 +22,7 @@ def run(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that aunet train wrote (.safetensors).")],
     out: Annotated[Path, typer.Argument(help="The bundle to write (.onnx).")],
     file_format: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(FORMATS)}.")] = "onnx",
-    half: Annotated[bool, typer.Option("--half", help="Store weights in 16 bits, in half the space.")] = False,
+    bits: Annotated[Literal["32", "16", "8"], typer.Option(help="Bits to store each weight in.")] = "32",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a checkpoint as a bundle that needs no PyTorch, with its preprocessing and a parity proof inside.
@@ -37,7 +39,7 @@ def run(
     start = time.perf_counter()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        parity = FORMATS[file_format](checkpoint, out, half=half)
+        parity = FORMATS[file_format](checkpoint, out, bits=BITS[bits])
     except OSError as error:
         msg = f"{out}: can't be written ({error.strerror}); name another place"
         raise WriteError(msg) from error

@@ -1,6 +1,10 @@
-"""The weights in an exported bundle, by the names that the network gives them: training can go on from there."""
+"""The weights in an exported bundle, by the names that the network gives them: training can go on from there.
+
+Weights that have rows and columns may be stored in 16 bits, or in 8 with a scale for each of their first axis.
+"""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -11,6 +15,9 @@ from aunet.errors import CheckpointError
 
 PREFIX = "network."
 """What the exported module calls the network inside it."""
+SCALE = ":scale"
+"""What a weight of 8 bits and its scale differ by in name."""
+Bits = Literal[32, 16, 8]
 
 
 def read_bundle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -27,10 +34,11 @@ def read_bundle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         model = onnx.load(path)
+        stored = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
         weights = {
-            stored.name.removeprefix(PREFIX): _widened(onnx.numpy_helper.to_array(stored))
-            for stored in model.graph.initializer
-            if stored.name.startswith(PREFIX)
+            name.removeprefix(PREFIX): torch.from_numpy(widened(values, stored.get(name + SCALE)))
+            for name, values in stored.items()
+            if name.startswith(PREFIX) and not name.endswith(SCALE)
         }
     except Exception as error:  # protobuf's own, whose package has no annotations
         msg = f"{path}: not a whole ONNX file ({error}); take another copy, or export the checkpoint again"
@@ -41,6 +49,29 @@ def read_bundle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return weights, {entry.key: entry.value for entry in model.metadata_props}
 
 
-def _widened(values: np.ndarray) -> Tensor:
-    """A copy, in 32 bits where it was stored in 16."""
-    return torch.from_numpy(values.astype(np.float32 if values.dtype == np.float16 else values.dtype))
+def narrowed(weights: np.ndarray, bits: Bits) -> tuple[np.ndarray, np.ndarray | None]:
+    """The nearest values that fewer bits can hold.
+
+    Args:
+        weights: Of 32 bits, with two axes or more.
+        bits: Of each value.
+
+    Returns:
+        The values, and with 8 bits what they are multiplied by to give the weights: one scale for each of the first
+        axis, so that the largest becomes 127 (else None). Narrowing what `widened` gives gives the same again.
+    """
+    if bits == 32:
+        return weights, None
+    if bits == 16:
+        return weights.astype(np.float16), None
+    largest = np.abs(weights).max(axis=tuple(range(1, weights.ndim)), keepdims=True)
+    # Of 16 binary digits, so that all products with up to 127 are exact in 32 bits.
+    digits, exponent = np.frexp(np.where(largest > 0, largest, 1) / 127)
+    scale = np.ldexp(np.ceil(np.ldexp(digits, 16)), exponent - 16).astype(np.float32)
+    return np.round(weights / scale).astype(np.int8), scale
+
+
+def widened(stored: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
+    """What `narrowed` made less of, in 32 bits again; other values as they are, in a copy."""
+    wide: np.ndarray = stored.astype(np.float32 if scale is not None or stored.dtype == np.float16 else stored.dtype)
+    return wide if scale is None else wide * scale

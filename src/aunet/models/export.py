@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from aunet.errors import CheckpointError
+from aunet.models.bundle import SCALE, Bits, narrowed, widened
 from aunet.models.card import CARD_KEY
 from aunet.models.checkpoint import load_checkpoint, write_whole
 from aunet.models.encoder_decoder import mass_probability
@@ -35,7 +36,7 @@ OUTPUT = "probability"
 logger = logging.getLogger(__name__)
 
 
-def export_onnx(checkpoint: Path, out: Path, *, half: bool = False) -> Parity:
+def export_onnx(checkpoint: Path, out: Path, *, bits: Bits = 32) -> Parity:
     """Write a checkpoint as an ONNX bundle, whole or not at all.
 
     The graph takes prepared images (b c h w), b free, and gives the probability of mass (b h w). ONNX Runtime has to
@@ -45,8 +46,8 @@ def export_onnx(checkpoint: Path, out: Path, *, half: bool = False) -> Parity:
     Args:
         checkpoint: A file that `save_checkpoint` wrote.
         out: The file to write, ending in ".onnx"; an existing one is replaced.
-        half: Round convolutions' weights to 16 bits and store them so. They are computed with in 32 bits all the same,
-            by PyTorch in the proof as well.
+        bits: Round convolutions' weights to so many bits and store them so. They are computed with in 32 bits all the
+            same, by PyTorch in the proof as well.
 
     Returns:
         The proof, as it stands in the bundle.
@@ -59,16 +60,14 @@ def export_onnx(checkpoint: Path, out: Path, *, half: bool = False) -> Parity:
         msg = f"{out}: a bundle's name ends in .onnx; take {out.with_suffix('.onnx').name}"
         raise ValueError(msg)
     network, card = load_checkpoint(checkpoint)
-    if half:
-        _round_to_half(network)
+    _round(network, bits)
     images = parity_images(card.input_shape)
     try:
         model = _graph(network, images, temperature=card.temperature)
     except (RuntimeError, ValueError, torch.onnx.OnnxExporterError) as error:
         msg = f"{checkpoint}: PyTorch can't export it with images of {card.input_shape}: {error}"
         raise CheckpointError(msg) from error
-    if half:
-        _store_in_half(model)
+    _store(model, bits)
     expected = _by_pytorch(network, images, temperature=card.temperature)
     found = _by_onnxruntime(model, images)
     parity = Parity(
@@ -126,26 +125,35 @@ def _graph(network: nn.Module, images: Images, *, temperature: float) -> onnx.Mo
     return model
 
 
-def _round_to_half(network: nn.Module) -> None:
-    """Give the weights that have rows and columns the nearest values of 16 bits; statistics and biases stay."""
+def _round(network: nn.Module, bits: Bits) -> None:
+    """Give the weights that have rows and columns the nearest values of fewer bits; statistics and biases stay."""
     with torch.no_grad():
         for weight in network.parameters():
             if weight.dim() > 1:
-                weight.copy_(weight.half())
+                weight.copy_(torch.from_numpy(widened(*narrowed(weight.numpy(), bits))))
 
 
-def _store_in_half(model: onnx.ModelProto) -> None:
-    """Store the rounded weights in 16 bits, under their names, and widen them in the graph."""
-    graph, casts, wide = model.graph, [], {}
+def _store(model: onnx.ModelProto, bits: Bits) -> None:
+    """Store the rounded weights in fewer bits, under their names, and widen them in the graph."""
+    if bits == 32:
+        return
+    graph, widening, scales, wide = model.graph, [], [], {}
     for stored in graph.initializer:
-        if len(stored.dims) > 1 and stored.data_type == onnx.TensorProto.FLOAT:
-            wide[stored.name] = f"{stored.name}.float32"
-            casts.append(onnx.helper.make_node("Cast", [stored.name], [wide[stored.name]], to=onnx.TensorProto.FLOAT))
-            values = onnx.numpy_helper.to_array(stored).astype(np.float16)
-            stored.CopyFrom(onnx.numpy_helper.from_array(values, stored.name))
+        if len(stored.dims) < 2 or stored.data_type != onnx.TensorProto.FLOAT:
+            continue
+        name = stored.name
+        values, scale = narrowed(onnx.numpy_helper.to_array(stored), bits)
+        stored.CopyFrom(onnx.numpy_helper.from_array(values, name))
+        wide[name] = f"{name}.float32"
+        unscaled = wide[name] if scale is None else f"{name}.unscaled"
+        widening.append(onnx.helper.make_node("Cast", [name], [unscaled], to=onnx.TensorProto.FLOAT))
+        if scale is not None:
+            scales.append(onnx.numpy_helper.from_array(scale, name + SCALE))
+            widening.append(onnx.helper.make_node("Mul", [unscaled, name + SCALE], [wide[name]]))
+    graph.initializer.extend(scales)
     for node in graph.node:
         node.input[:] = [wide.get(name, name) for name in node.input]
-    nodes = [*casts, *graph.node]
+    nodes = [*widening, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     # Types of the weights may be noted there, too.
