@@ -71,9 +71,9 @@ def test_segment_without_weights_takes_those_that_ship(phantoms: Path, tmp_path:
     result = plain("aunet", "segment", image, "--out", tmp_path)
 
     assert result.returncode == 0, result.stderr
-    assert "Weights: cbis-ddsm-lite0-2 (the default" in result.stdout
+    assert "Weights: cbis-ddsm-lite0-3 (the default" in result.stdout
     (used,) = json.loads((tmp_path / "results.json").read_text())["weights"]
-    assert used["name"] == "cbis-ddsm-lite0-2.onnx"
+    assert used["name"] == "cbis-ddsm-lite0-3.onnx"
 
 
 def test_evaluate_gives_the_numbers_that_pytorch_gives(bundle: Path, phantoms: Path, tmp_path: Path) -> None:

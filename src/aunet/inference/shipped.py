@@ -10,7 +10,7 @@ from aunet.io.aside import digest
 from aunet.io.download import fetch, is_address
 
 FOLDER = Path(__file__).parents[1] / "weights"
-DEFAULT = "cbis-ddsm-lite0-2"
+DEFAULT = "cbis-ddsm-lite0-3"
 """Name of the model that is used where none is asked for."""
 
 
