@@ -211,16 +211,16 @@ def _opened(mask: Mask2D, *, radius: int) -> Mask2D:
 
 
 def largest_region(mask: Mask2D) -> Mask2D:
-    """The largest connected region of a mask, by its sides; the mask where there is none.
+    """The largest connected region of a mask, by its sides.
 
     Args:
         mask: Any mask.
 
     Returns:
-        A new mask, or the empty one.
+        The region; the mask itself where it has no other.
     """
     labels, count = ndimage.label(mask)
-    if not count:
+    if count < 2:
         return mask
     areas = np.bincount(labels.ravel())
     areas[0] = 0
