@@ -206,3 +206,10 @@ def test_holes_are_filled_as_scipy_fills_them(seed: int, rows: int, columns: int
     mask = np.random.default_rng(seed).random((rows, columns)) < share
 
     assert np.array_equal(without_holes(mask), ndimage.binary_fill_holes(mask))
+
+
+def test_blank_image_of_many_pixels_has_no_breast_on_its_own_grid() -> None:
+    found = find_breast(np.zeros((900, 600), dtype=np.float32))
+
+    assert found.shape == (900, 600)
+    assert not found.any()

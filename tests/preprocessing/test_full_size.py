@@ -24,6 +24,18 @@ def test_film_loses_its_edges_letters_and_background(film: Draw) -> None:
     assert np.allclose(reduced[inside], grid.to_model_image(image)[inside], rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [1, 40])
+def test_breast_is_kept_beside_something_ten_times_as_bright(film: Draw, size: int) -> None:
+    image, breast = film(1000, 700)
+    dim = np.minimum(image, 40_000) / 12
+    dim[300 : 300 + size, 600 : 600 + size] = 65_535
+
+    reduced, grid = as_prepared(dim, longest_px=230, cuts_out=True, faces_left=True)
+
+    shown, expected = reduced > 0, grid.to_model_image(breast.astype(np.float32)) > 0
+    assert (shown & expected).sum() / (shown | expected).sum() > 0.95
+
+
 def test_background_stays_where_it_shall(film: Draw) -> None:
     image, _ = film(1000, 700)
 

@@ -25,7 +25,7 @@ _THIN_SHARE = 0.025
 _EMPTY_LEVEL = 0.02
 """Below this level nothing is shown, not even skin."""
 _ROUNDING = 1e-6
-"""Differences below this share of the range are rounding errors of 32-bit numbers; a step of 16 bits is larger."""
+"""Differences below this share of the largest value are rounding errors of 32 bits; a step of 16 bits is larger."""
 _CUT_LEVEL = 0.08
 """Where nine tenths of the breast's edge are brighter than this, it was cut there: skin fades to the background."""
 
@@ -51,7 +51,7 @@ def find_breast(image: Image, *, level: float = DEFAULT_LEVEL) -> Mask2D:
     """
     resize = _to_small(image)
     region = _breast_of_small(resize.apply_image(image), level=level)
-    if not region.any() or resize.after == resize.before:
+    if resize.after == resize.before:
         return region
     return resize.invert_probability(_as_float(region)) >= np.float32(0.5)
 
@@ -123,7 +123,7 @@ def _breast_of_small(image: Image, *, level: float) -> Mask2D:
     borders = _outer_borders(image, level=level)
     if not borders.any() and _is_one_sharp_region(image):
         # Pixels half covered by the edge may be darker than what counts as shown; rounding makes none of nothing.
-        faintest = image.min() + _ROUNDING * (image.max() - image.min())
+        faintest = image.min() + _ROUNDING * np.abs(image).max()
         return _without_thin(ndimage.binary_dilation(_shown(image), iterations=2) & (image > faintest))
     borders |= _film_borders(image.T, level=level, share=_WALL_BORDER_SHARE, least_dark=0.1).T
     # White borders must not set the scale, nor be taken for breast.

@@ -8,7 +8,13 @@ to a root mean square of 0.11 % of the range (`benchmarks/film_agreement.py`).
 import numpy as np
 from scipy import ndimage
 
-from aunet.preprocessing.breast import has_chest_wall_on_right, is_cut_out, largest_region, without_holes
+from aunet.preprocessing.breast import (
+    find_breast,
+    has_chest_wall_on_right,
+    is_cut_out,
+    largest_region,
+    without_holes,
+)
 from aunet.preprocessing.grid import Crop, Grid, MovedImage
 from aunet.sample import Image, Mask2D
 
@@ -18,6 +24,9 @@ _LEVEL = 0.1
 """Share of the range below which a pixel is background."""
 _SPECK_PX = 23
 """What is thinner than so many pixels of a film is no breast; the rest grows by half of it."""
+_LEAST_SHARE = 0.9
+"""Share of the breast, as `find_breast` finds it, that has to lie above the level. Where a letter or a broken pixel is
+much brighter than all tissue, the tissue lies below."""
 _FILM_ROWS = 3000
 """Films have more rows; in images of fewer, `_SPECK_PX` shrinks in proportion."""
 
@@ -27,7 +36,8 @@ def as_prepared(image: Image, *, longest_px: int, cuts_out: bool, faces_left: bo
 
     Its edges are cut off, what is darker than a tenth of the range goes, the largest region stays, the chest wall turns
     left, zeros on the right or below make a square, and that is reduced by the area mean. An image from which somebody
-    has removed the background before loses neither edges nor background.
+    has removed the background before loses neither edges nor background. Where the cut at a tenth of the range would
+    take more than a tenth of the breast away, the breast is cut out as `find_breast` finds it.
 
     Args:
         image: One mammogram, source grid, dense tissue bright.
@@ -45,12 +55,18 @@ def as_prepared(image: Image, *, longest_px: int, cuts_out: bool, faces_left: bo
         crop = Crop(top, left, rows - 2 * top, columns - 2 * left)
         part = crop.apply(image)
         if cuts_out:
-            part = np.where(_bright_region(part), part, np.float32(0))
+            part = np.where(_breast(part), part, np.float32(0))
     side = min(longest_px, max(part.shape))
     is_mirrored = faces_left and has_chest_wall_on_right(part)
     reduced = Grid.of((crop.rows, crop.columns), (side, side), is_mirrored=is_mirrored, keeps_aspect=True)
     whole = Grid.of((rows, columns), (side, side), crop=crop, is_mirrored=is_mirrored, keeps_aspect=True)
     return reduced.to_model_image(part), whole
+
+
+def _breast(image: Image) -> Mask2D:
+    """The breast as the prepared images show it, or as `find_breast` finds it where that would lose much of it."""
+    found, bright = find_breast(image), _bright_region(image)
+    return bright if (bright & found).sum() >= _LEAST_SHARE * found.sum() else found
 
 
 def _bright_region(image: Image) -> Mask2D:
