@@ -31,7 +31,7 @@ SHORT = ("dsc", "sensitivity", "precision", "hau_px", "hau_rowwise")
 def main() -> None:
     """Write the bundle and the page."""
     name, checkpoint, evaluation, notes = sys.argv[1], *map(Path, sys.argv[2:5])
-    bits: Bits = 8 if sys.argv[5:] == ["8"] else 16
+    bits = {"16": 16, "8": 8}[sys.argv[5]] if sys.argv[5:] else 16
     summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
     card = replace(read_card(checkpoint), results=json.dumps(results(summary), sort_keys=True))
     with tempfile.TemporaryDirectory() as folder:

@@ -110,6 +110,15 @@ def test_several_checkpoints_become_one_that_averages_them(checkpoint: Path, pha
     assert [path.name for path in tmp_path.iterdir()] == ["other.safetensors", "both.safetensors"]
 
 
+def test_the_same_checkpoint_twice_is_refused(checkpoint: Path, phantoms: Path, tmp_path: Path) -> None:
+    out = tmp_path / "both.safetensors"
+
+    result = runner.invoke(app, [*arguments(checkpoint, phantoms, out), str(checkpoint)])
+
+    assert "the same weights are given 2 times" in str(result.exception)
+    assert not out.exists()
+
+
 def test_checkpoints_that_see_other_images_are_refused(checkpoint: Path, phantoms: Path, tmp_path: Path) -> None:
     other, out = tmp_path / "other.safetensors", tmp_path / "both.safetensors"
     card = read_card(checkpoint)

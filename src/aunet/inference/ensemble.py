@@ -44,23 +44,15 @@ def load_segmenter(
         scales: At which scales each image is looked at as well; None for what the cards say.
 
     Returns:
-        The segmenter; it names every file with its hash.
-
-    Raises:
-        CheckpointError: A file can't be used, stands there twice, or differs from the first in preprocessing or
-            operating point.
+        The segmenter; it names every file with its hash. A file that can't be used, stands there twice, or differs from
+        the first in preprocessing or operating point is a `CheckpointError`.
     """
     members = [Segmenter.load(path, device=device, threads=threads, flips="none", scales=()) for path in weights]
+    refuse_unlike(weights, members)
     first = members[0]
     for path, member in zip(weights[1:], members[1:], strict=True):
-        refuse_other_preprocessing(weights[0], first.preprocessing, path, member.preprocessing)
         _refuse_other_operating_point(weights[0], first.card, path, member.card)
     files = tuple(file for member in members for file in member.files)
-    sha256, times = Counter(file.sha256 for file in files).most_common(1)[0]
-    if times > 1:
-        twice = ", ".join(str(path) for path, file in zip(weights, files, strict=True) if file.sha256 == sha256)
-        msg = f"{twice}: the same weights are given {times} times and would count so often; name each once"
-        raise CheckpointError(msg)
     backend = first.backend
     if len(members) > 1:
         named = ", ".join(f"{file.name} (SHA-256 {file.sha256})" for file in files)
@@ -70,17 +62,32 @@ def load_segmenter(
     return replace(first, backend=backend, files=files).varying(flips, scales)
 
 
-def refuse_other_preprocessing(first_path: Path, first: Preprocessing, path: Path, other: Preprocessing) -> None:
-    """Refuse networks that don't see the same images.
+def refuse_unlike(weights: Sequence[Path], members: Sequence[Segmenter]) -> None:
+    """Refuse networks that can't be averaged.
 
     Args:
-        first_path: A file, for the message.
-        first: How its network's images are prepared.
-        path: Another file.
-        other: How the images of its network are prepared.
+        weights: Their files, for the messages.
+        members: What was loaded from each.
 
     Raises:
-        CheckpointError: They are prepared otherwise.
+        CheckpointError: Two are the same, or their images are prepared otherwise than those of the first.
+    """
+    first = members[0].preprocessing
+    for path, member in zip(weights[1:], members[1:], strict=True):
+        _refuse_other_preprocessing(weights[0], first, path, member.preprocessing)
+    hashes = [file.sha256 for member in members for file in member.files]
+    sha256, times = Counter(hashes).most_common(1)[0]
+    if times > 1:
+        twice = ", ".join(str(path) for path, one in zip(weights, hashes, strict=True) if one == sha256)
+        msg = f"{twice}: the same weights are given {times} times and would count so often; name each once"
+        raise CheckpointError(msg)
+
+
+def _refuse_other_preprocessing(first_path: Path, first: Preprocessing, path: Path, other: Preprocessing) -> None:
+    """Raise unless both networks see the same images.
+
+    Raises:
+        CheckpointError: They don't.
     """
     differing = ", ".join(
         f"{name} {getattr(other, name)!r} (there {getattr(first, name)!r})"

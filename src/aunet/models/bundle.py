@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import onnx
 import torch
+from jaxtyping import Float32, Shaped
 from torch import Tensor
 
 from aunet.errors import CheckpointError
@@ -18,6 +19,10 @@ PREFIX = "network."
 SCALE = ":scale"
 """What a weight of 8 bits and its scale differ by in name."""
 Bits = Literal[32, 16, 8]
+Weights = Shaped[np.ndarray, "out ..."]
+Scale = Float32[np.ndarray, "out ..."]
+_NEGLIGIBLE = 1e-30
+"""Weights of no more than this are none: a scale for them would leave the range of 32 bits."""
 
 
 def read_bundle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -49,7 +54,7 @@ def read_bundle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return weights, {entry.key: entry.value for entry in model.metadata_props}
 
 
-def narrowed(weights: np.ndarray, bits: Bits) -> tuple[np.ndarray, np.ndarray | None]:
+def narrowed(weights: Weights, bits: Bits) -> tuple[Weights, Scale | None]:
     """The nearest values that fewer bits can hold.
 
     Args:
@@ -66,12 +71,20 @@ def narrowed(weights: np.ndarray, bits: Bits) -> tuple[np.ndarray, np.ndarray | 
         return weights.astype(np.float16), None
     largest = np.abs(weights).max(axis=tuple(range(1, weights.ndim)), keepdims=True)
     # Of 16 binary digits, so that all products with up to 127 are exact in 32 bits.
-    digits, exponent = np.frexp(np.where(largest > 0, largest, 1) / 127)
+    digits, exponent = np.frexp(np.where(largest > _NEGLIGIBLE, largest, 1) / 127)
     scale = np.ldexp(np.ceil(np.ldexp(digits, 16)), exponent - 16).astype(np.float32)
     return np.round(weights / scale).astype(np.int8), scale
 
 
-def widened(stored: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
-    """What `narrowed` made less of, in 32 bits again; other values as they are, in a copy."""
+def widened(stored: Weights, scale: Scale | None) -> Weights:
+    """What `narrowed` made less of, in 32 bits again.
+
+    Args:
+        stored: What stands in the bundle; values other than those of `narrowed` are copied as they are.
+        scale: The scale that stands beside them; None for all but 8 bits.
+
+    Returns:
+        The weights.
+    """
     wide: np.ndarray = stored.astype(np.float32 if scale is not None or stored.dtype == np.float16 else stored.dtype)
     return wide if scale is None else wide * scale

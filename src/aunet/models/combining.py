@@ -22,7 +22,9 @@ def combined(checkpoints: Sequence[Path]) -> tuple[nn.Module, ModelCard]:
             prepared alike.
 
     Returns:
-        The network in evaluation mode, and a card that names all licences, sources and recipes.
+        The network in evaluation mode, and a card that names all licences, sources and recipes; its preprocessing, its
+        versions of software and what it says of the training images are those of the first. Each file counts once, also
+        one that is a mean itself.
 
     Raises:
         CheckpointError: A file can't be used, or its network sees other channels or classes than the first.

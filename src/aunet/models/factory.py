@@ -13,7 +13,7 @@ from aunet.models.encoders import AUTimm, TimmArguments
 from aunet.models.fcdensenet import ASPPFCDenseNet, FCDenseNet
 from aunet.models.foreign import foreign_network
 from aunet.models.fusionnet import FusionNet
-from aunet.models.mean import MeanArguments, MeanNetwork
+from aunet.models.mean import MeanArguments, MeanNetwork, require_alike
 from aunet.models.units import UNITS, ResUnit, UnitName, basic_unit
 from aunet.models.upsampling import AttentionUpsampling, BilinearUpsampling, TransposedUpsampling
 
@@ -79,11 +79,7 @@ def build_network(settings: NetworkSettings, *, generator: torch.Generator | Non
             generator=generator,
         )
     if settings.name == MEAN:
-        members = MeanArguments.of(settings.arguments).members
-        return MeanNetwork(
-            [build_network(member.network, generator=generator) for member in members],
-            temperatures=[member.temperature for member in members],
-        )
+        return _mean_network(settings, partial(build_network, generator=generator))
     if settings.name not in NETWORKS:
         msg = (
             f"unknown network {settings.name!r}; known are {', '.join((*NETWORK_NAMES, AU_TIMM))},"
@@ -114,8 +110,19 @@ def blank_network(settings: NetworkSettings) -> nn.Module:
         A network on PyTorch's device `meta`, without memory behind its weights, where it is one of ours. Constructors
         of others may compute with values, so those networks are built on the CPU.
     """
-    if settings.is_foreign or settings.name in {AU_TIMM, MEAN}:
+    if settings.name == MEAN:
+        return _mean_network(settings, blank_network)
+    if settings.is_foreign or settings.name == AU_TIMM:
         with torch.random.fork_rng(devices=[]):
             return build_network(settings)
     with torch.device("meta"):
         return build_network(settings)
+
+
+def _mean_network(settings: NetworkSettings, build: Callable[[NetworkSettings], nn.Module]) -> MeanNetwork:
+    """The mean of the networks that its settings name, all of them with its own channels and classes."""
+    members = MeanArguments.of(settings.arguments).members
+    for member in members:
+        require_alike(settings, member.network)
+    networks = [build(member.network) for member in members]
+    return MeanNetwork(networks, temperatures=[member.temperature for member in members])

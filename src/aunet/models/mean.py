@@ -81,6 +81,24 @@ class MeanNetwork(nn.Module):
         return torch.logsumexp(torch.stack(logarithms), dim=0) - math.log(len(logarithms))
 
 
+def require_alike(first: NetworkSettings, other: NetworkSettings) -> None:
+    """Refuse networks that can't be averaged.
+
+    Args:
+        first: One of them, or the mean itself.
+        other: Another one.
+
+    Raises:
+        ValueError: They differ in channels or classes.
+    """
+    if (other.in_channels, other.classes) != (first.in_channels, first.classes):
+        msg = (
+            f"{other} takes {other.in_channels} channels and tells {other.classes} classes apart, "
+            f"{first} {first.in_channels} and {first.classes}; the networks of a mean see the same"
+        )
+        raise ValueError(msg)
+
+
 def mean_settings(members: Sequence[tuple[NetworkSettings, float]]) -> NetworkSettings:
     """The settings of the mean of some networks.
 
@@ -88,19 +106,11 @@ def mean_settings(members: Sequence[tuple[NetworkSettings, float]]) -> NetworkSe
         members: Settings and temperature of each, at least one.
 
     Returns:
-        Settings that `build_network` takes.
-
-    Raises:
-        ValueError: The networks differ in channels or classes.
+        Settings that `build_network` takes; networks that differ in channels or classes are a `ValueError`.
     """
     first = members[0][0]
     for settings, _ in members[1:]:
-        if (settings.in_channels, settings.classes) != (first.in_channels, first.classes):
-            msg = (
-                f"{settings} takes {settings.in_channels} channels and tells {settings.classes} classes apart, "
-                f"{first} {first.in_channels} and {first.classes}; the networks of a mean see the same"
-            )
-            raise ValueError(msg)
+        require_alike(first, settings)
     listed = [{"network": asdict(settings), "temperature": temperature} for settings, temperature in members]
     return NetworkSettings(
         name=MEAN, in_channels=first.in_channels, classes=first.classes, arguments={"members": listed}

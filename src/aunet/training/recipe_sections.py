@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from aunet.models.card import REDUCTIONS, NetworkSettings
+from aunet.models.card import MEAN, REDUCTIONS, NetworkSettings
 from aunet.preprocessing.augment import AugmentationSettings
 from aunet.preprocessing.breast import DEFAULT_LEVEL
 from aunet.preprocessing.pipeline import Preprocessing
@@ -50,6 +50,14 @@ class NetworkSection(Section):
             )
             raise ValueError(msg)
         return entries | {"name": "aunet", "reduction": reduction}
+
+    @field_validator("name")
+    @classmethod
+    def _is_one_network(cls, name: str) -> str:
+        if name == MEAN:
+            msg = f"{MEAN!r} is what aunet calibrate makes of several trained networks; train each of them by itself"
+            raise ValueError(msg)
+        return name
 
     @field_validator("arguments")
     @classmethod
