@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from aunet.errors import MissingExtraError
+from aunet.models.arguments import checked
 from aunet.models.card import AU_TIMM
 from aunet.models.decoder import AUDecoder
 from aunet.models.sizes import require_multiples
@@ -31,23 +32,8 @@ class TimmArguments(BaseModel):
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> "TimmArguments":  # Any: what JSON and TOML can say
-        """The arguments as a recipe or a card holds them.
-
-        Args:
-            arguments: By name.
-
-        Returns:
-            The checked arguments.
-
-        Raises:
-            ValueError: One is missing, unknown or of another type.
-        """
-        try:
-            return cls.model_validate(dict(arguments))
-        except ValidationError as error:
-            found = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            msg = f"[network.arguments] of {AU_TIMM}: {found}; it takes {', '.join(cls.model_fields)}"
-            raise ValueError(msg) from error
+        """The arguments as a recipe or a card holds them; a `ValueError` where they are others."""
+        return checked(cls, arguments, network=AU_TIMM)
 
 
 class AUTimm(nn.Module):

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from aunet.models.arguments import checked
 from aunet.models.card import MEAN, NetworkSettings
 
 
@@ -32,23 +33,8 @@ class MeanArguments(BaseModel):
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> "MeanArguments":  # Any: what JSON can say
-        """The arguments as a card holds them.
-
-        Args:
-            arguments: By name.
-
-        Returns:
-            The checked arguments.
-
-        Raises:
-            ValueError: One is missing, unknown or of another type.
-        """
-        try:
-            return cls.model_validate(dict(arguments))
-        except ValidationError as error:
-            found = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            msg = f"arguments of the network {MEAN}: {found}"
-            raise ValueError(msg) from error
+        """The arguments as a card holds them; a `ValueError` where they are others."""
+        return checked(cls, arguments, network=MEAN)
 
 
 class MeanNetwork(nn.Module):
