@@ -12,6 +12,7 @@ from aunet.datasets.dataset import DataSet
 from aunet.datasets.folder import SHARED_PATIENT
 from aunet.datasets.ledger import Expectation, Ledger, LedgerRow, Status, printable
 from aunet.datasets.side_by_side import OnProgress, look_at_each
+from aunet.datasets.source import Source, read_source
 from aunet.datasets.splits import shared_between_sides
 from aunet.errors import DatasetError, ReadError
 from aunet.io.aside import digest
@@ -20,6 +21,10 @@ from aunet.sample import MassProperties, Sample
 
 Findings = Literal["mass", "calcification", "both"]
 MaskPolicy = Literal["strict", "resize", "drop"]
+
+SOURCE = Source(
+    "CBIS-DDSM, Lee et al. 2017, doi 10.1038/sdata.2017.177, doi 10.7937/K9/TCIA.2016.7O02S9CY", "CC BY 3.0"
+)
 
 # (rows, images, patients) of the four tables: Lee et al. 2017, doi 10.1038/sdata.2017.177, for the rows; images and
 # patients of the mass tables are counted in the tables themselves.
@@ -288,7 +293,7 @@ def _dataset(
         if case.name in shared:
             case.problems.append(SHARED_PATIENT)
     ledger = Ledger(tuple(_ledger_row(case) for case in cases), tuple(printable(note) for note in notes), expectations)
-    return DataSet(root.resolve().name, root, samples, ledger)
+    return DataSet(root.resolve().name, root, samples, ledger, read_source(root, otherwise=SOURCE))
 
 
 def _ledger_row(case: _Case) -> LedgerRow:

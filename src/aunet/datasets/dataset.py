@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aunet.datasets.ledger import Ledger
+from aunet.datasets.source import Source
 from aunet.sample import Sample
 
 
@@ -20,3 +21,5 @@ class DataSet:
     samples: tuple[Sample, ...]
     """In the order of the table."""
     ledger: Ledger
+    source: Source | None = None
+    """Where the images come from; None where nobody has said it."""

@@ -11,6 +11,7 @@ from typing import TypeVar
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import Ledger, LedgerRow, printable
 from aunet.datasets.side_by_side import OnProgress, look_at_each
+from aunet.datasets.source import read_source
 from aunet.datasets.splits import shared_between_sides
 from aunet.datasets.table import TableRow, read_table
 from aunet.datasets.values import (
@@ -282,7 +283,7 @@ def _dataset(root: Path, cases: Sequence[_Case], notes: tuple[str, ...]) -> Data
         )
         for case, name in zip(cases, names, strict=True)
     )
-    return DataSet(root.resolve().name, root, tuple(samples), Ledger(rows, notes))
+    return DataSet(root.resolve().name, root, tuple(samples), Ledger(rows, notes), read_source(root))
 
 
 def _case_names(cases: Sequence[_Case]) -> list[str]:

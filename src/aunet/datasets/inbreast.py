@@ -14,12 +14,15 @@ from aunet.datasets.inbreast_tree import VIEWS, Files, ImageFile, entries, find,
 from aunet.datasets.ledger import Expectation, Ledger, LedgerRow, Status, printable
 from aunet.datasets.released_table import read_lines
 from aunet.datasets.side_by_side import OnProgress, look_at_each
+from aunet.datasets.source import Source, read_source
 from aunet.errors import DatasetError, ReadError
 from aunet.io.contours import fill_regions, named_regions, read_regions
 from aunet.io.files import HeaderFacts, read_header_facts
 from aunet.sample import Laterality, MassProperties, Sample, View
 
 _Word = TypeVar("_Word", bound=str)
+
+SOURCE = Source("INbreast, Moreira et al. 2012, doi 10.1016/j.acra.2011.09.014", "on the terms agreed with its owners")
 
 MASS_NAMES = ("Mass",)
 """Names of the outlines that are masses; spiculated regions, clusters and the like are findings of their own."""
@@ -89,7 +92,7 @@ def read_inbreast(root: Path, *, only_with_mass: bool = True, on_progress: OnPro
     look_at_each(lambda case: _look(case, files, marked, only_with_mass=only_with_mass), known, on_progress)
     samples = tuple(_sample(case) for case in cases if case.is_known and not case.problems and not case.left_out)
     ledger = Ledger(tuple(_ledger_row(case) for case in cases), tuple(notes), _expectations(known))
-    return DataSet(root.resolve().name, root, samples, ledger)
+    return DataSet(root.resolve().name, root, samples, ledger, read_source(root, otherwise=SOURCE))
 
 
 def _read_table(path: Path) -> list[_Case]:

@@ -30,6 +30,9 @@ DataSetAcquisition = Literal["film", "detector", "mixed"]
 Layout = Literal["folder", "cbis-ddsm", "inbreast"]
 TABLE_NAME = "cases.csv"
 SETTINGS_NAME = "phantom.json"
+SOURCE_NAME = "source.toml"
+SOURCE_TEXT = 'citation = "synthetic mammograms of aunet phantom, no real mammogram"\nlicence = "Apache-2.0"\n'
+"""Where the images come from, as `aunet.datasets.source` reads it: a tree of CBIS-DDSM's shape is not CBIS-DDSM."""
 # Phantoms of another number are other images: raise it whenever the same seed gives other pixels.
 MODEL_VERSION = 2
 COLUMNS = (
@@ -156,7 +159,7 @@ def write_dataset(
             if on_progress is not None:
                 on_progress(done, len(images))
             write_image(image)
-        for name, text in texts().items():
+        for name, text in ({SOURCE_NAME: SOURCE_TEXT} | dict(texts())).items():
             write_text(out / name, text)
     except OSError as error:
         msg = f"{out}: {error.strerror or error}; make it a folder with room to write, and the same call goes on"

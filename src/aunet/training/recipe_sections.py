@@ -271,10 +271,13 @@ class HardwareSection(Section):
 class ProvenanceSection(Section):
     """What goes into the checkpoint about rights and origin."""
 
-    licence: str = "not stated"
-    """Licence of the weights."""
-    data_source: str = "not stated"
-    """Where the training images come from, as their licence wants it said."""
+    licence: str | None = None
+    """Licence of the weights; None says that it is not stated, and the licence of the images where that is known."""
+    data_source: str | None = None
+    """Where the training images come from, as their licence wants it said; None takes what the data set says of itself:
+    its `source.toml`, else what is known of CBIS-DDSM and INbreast."""
+    encoder: str = ""
+    """Where the encoder's first weights come from, as their licence wants it said."""
     notes: str = ""
     """Anything a user of the weights should know."""
 

@@ -3,13 +3,10 @@
 import hashlib
 import json
 import logging
-import platform
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -19,14 +16,13 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import Ledger
+from aunet.datasets.source import Source
 from aunet.datasets.split_file import freeze, write_splits
 from aunet.datasets.splits import samples_of
 from aunet.errors import AunetError, TrainingError
 from aunet.io.aside import write_text
-from aunet.models.card import ModelCard
-from aunet.models.pretrained import without_first_weights
 from aunet.preprocessing.cache import PreparedCache
-from aunet.preprocessing.population import Population, population_of, profile_of
+from aunet.preprocessing.population import population_of, profile_of
 from aunet.training.averaging import MovingAverage
 from aunet.training.data import Sides, TrainingData, merge_ledger, prepare_samples, sides_of
 from aunet.training.fine_tuning import ORIGIN, Origin, check_start, find_origin, origin_to_json
@@ -37,6 +33,7 @@ from aunet.training.recipe import Recipe
 from aunet.training.recipe_sections import FineTuningSection
 from aunet.training.record import BEST, LAST, METRICS, RESUME, EpochRecord, RunState
 from aunet.training.resuming import RECIPE, is_finished, refuse_existing, state_to_resume
+from aunet.training.run_card import card_of_run, remind_of_source
 from aunet.training.task import build_task
 
 logger = logging.getLogger(__name__)
@@ -132,6 +129,7 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
     if origin is not None:
         on_main(write_text)(out / ORIGIN, origin_to_json(origin))
     on_main(write_text)(out / RECIPE, recipe.to_toml())
+    remind_of_source(recipe, dataset)
     logger.info("%d images to train on, %d to validate on", len(readable.train), len(readable.validation))
     if state is None or not is_finished(state, recipe):
         with _run_settings(recipe):
@@ -142,6 +140,7 @@ def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in 
                 prepared,
                 out,
                 identity,
+                source=dataset.source,
                 init=init,
                 origin=origin,
                 state=state,
@@ -178,6 +177,7 @@ def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
     out: Path,
     identity: str,
     *,
+    source: Source | None,
     init: Path | None,
     origin: Origin | None,
     state: RunState | None,
@@ -187,8 +187,12 @@ def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
     average = MovingAverage(decay=settings.ema_decay) if settings.ema_decay else None
     record = EpochRecord(
         out,
-        _card(
-            recipe, hardware, origin, population_of(profile_of(cache.load(one), cache.settings) for one in sides.train)
+        card_of_run(
+            recipe,
+            source,
+            hardware,
+            origin,
+            population_of(profile_of(cache.load(one), cache.settings) for one in sides.train),
         ),
         identity=identity,
         epochs=settings.epochs,
@@ -333,24 +337,6 @@ def _check_smallest_batch(recipe: Recipe, hardware: Hardware, *, images: int) ->
         columns=recipe.preprocessing.columns,
         images=-(-images // devices),
         batch_size=recipe.training.batch_size,
-    )
-
-
-def _card(recipe: Recipe, hardware: Hardware, origin: Origin | None, training_images: Population) -> ModelCard:
-    """What the checkpoints say of themselves."""
-    packages = ("aunet", "torch", "lightning", "numpy")
-    versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
-    return ModelCard(
-        network=without_first_weights(recipe.network.settings()),
-        preprocessing=recipe.preprocessing.settings().to_json(),
-        recipe=recipe.to_toml(),
-        threshold=recipe.training.threshold,
-        versions=versions | {"device": f"{hardware.accelerator}, {hardware.device_name}, {hardware.precision}"},
-        licence=recipe.provenance.licence,
-        data_source=recipe.provenance.data_source,
-        trained=datetime.now(UTC).date().isoformat(),
-        notes=" ".join(filter(None, (recipe.provenance.notes, origin.note if origin else ""))),
-        training_images=training_images.to_json(),
     )
 
 
