@@ -187,7 +187,7 @@ def test_the_image_is_the_largest_grey_file(
         ({}, f"the image is missing: no file of {CASE} was found"),
         ({"a": ("grey", 24, 20), "b": ("other grey", 24, 20)}, "2 files of .* could be the image, expected one"),
         ({"a": ("mask", 24, 20), "b": ("other mask", 24, 20)}, "0 files of .* could be the image, expected one"),
-        ({"a": b""}, "a.dcm: neither DICOM nor PNG"),
+        ({"a": b"no picture"}, "a.dcm: neither DICOM nor PNG"),
     ],
 )
 def test_where_no_file_is_certainly_the_image_the_reason_is_given(

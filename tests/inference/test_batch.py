@@ -1,6 +1,7 @@
 """Many files at once, with a stand-in for the network that takes brightness for probability."""
 
 import csv
+import errno
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ from aunet.errors import CheckpointError, WriteError
 from aunet.inference import batch
 from aunet.inference.backends.backend import Backend, Images, Probabilities
 from aunet.inference.batch import BatchReport, Options, segment_files
-from aunet.inference.results import Result
+from aunet.inference.results import Result, read_records
 from aunet.inference.segmenter import Segmenter, WeightsFile
 from aunet.io.files import read_mammogram
 from aunet.io.images import write_png
@@ -260,7 +261,7 @@ def test_what_no_longer_belongs_to_a_result_is_removed(
     segment_files([film], segmenter(), out)
 
     left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert left == {"records/film.json", "results.csv", "results.json"}
+    assert left == {"records/film.json", "results.csv", "results.json", "written-by-aunet-segment.txt"}
 
 
 def test_a_run_that_was_cut_off_goes_on_where_it_was(segmenter: MakeSegmenter, bright: StandIn, tmp_path: Path) -> None:
@@ -542,3 +543,111 @@ def test_a_name_that_is_no_text_stops_nothing(segmenter: MakeSegmenter, tmp_path
     assert bad["error"].startswith(f"{tmp_path}/in/\\udcfcbel.png: neither")
     assert [file.typed for file in report.passed_over] == [f"{tmp_path}/in/\\udcfcber.txt"]
     assert again.n_reused == 1
+
+
+def test_masks_of_the_user_s_own_are_not_written_over(segmenter: MakeSegmenter, tmp_path: Path) -> None:
+    """The layout of a data set: a folder with `images` and `masks`."""
+    films = [write_film(tmp_path / "mine" / "images" / "a.png"), tmp_path / "mine" / "images" / "b.png"]
+    films[1].write_bytes(b"\x89PNG\r\n\x1a\n cut off")
+    masks = [write_film(tmp_path / "mine" / "masks" / name) for name in ("a.png", "b.png")]
+    drawn = [mask.read_bytes() for mask in masks]
+
+    with pytest.raises(WriteError, match=r"holds masks that aunet segment did not write.*name another folder"):
+        segment_files([tmp_path / "mine" / "images"], segmenter(), tmp_path / "mine")
+
+    assert [mask.read_bytes() for mask in masks] == drawn
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["images", "masks"]
+
+
+def test_results_may_lie_beside_the_images_and_are_not_segmented_in_turn(
+    segmenter: MakeSegmenter, tmp_path: Path
+) -> None:
+    write_film(tmp_path / "film.png")
+
+    first = segment_files([tmp_path], segmenter(), tmp_path)
+    again = segment_files([tmp_path], segmenter(), tmp_path)
+
+    assert (len(first.results), len(again.results), again.n_reused) == (1, 1, 1)
+
+
+def test_a_mask_is_no_mammogram(segmenter: MakeSegmenter, write_dicom: WriteDicom, tmp_path: Path) -> None:
+    mask = np.where(pixels() > 3000, 255, 0).astype(np.uint16)
+
+    report = segment_files(
+        [write_film(tmp_path / "mask.png", mask), write_dicom(tmp_path / "mask.dcm", mask)],
+        segmenter(),
+        tmp_path / "out",
+    )
+
+    assert [result.status for result in report.results] == ["failed", "failed"]
+    assert all("every pixel is 0 or 255, so it is a mask" in result.error for result in report.results)
+
+
+def test_an_input_that_can_t_be_read_now_keeps_what_was_found_in_it(segmenter: MakeSegmenter, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.png")
+    (found,) = segment_files([film], segmenter(), tmp_path / "out").results
+    film.rename(tmp_path / "away.png")
+
+    (now,) = segment_files([film], segmenter(), tmp_path / "out").results
+
+    assert now.status == "failed"
+    assert read_records(tmp_path / "out") == {"film": found}
+    assert found.is_complete_in(tmp_path / "out")
+
+
+def test_a_path_mistyped_once_is_not_in_the_table_for_ever(segmenter: MakeSegmenter, tmp_path: Path) -> None:
+    first = segment_files([tmp_path / "flim.png"], segmenter(), tmp_path / "out")
+    assert list(rows_of(tmp_path / "out")) == ["flim"]
+
+    segment_files([write_film(tmp_path / "film.png")], segmenter(), tmp_path / "out")
+
+    assert first.results[0].status == "failed"
+    assert list(rows_of(tmp_path / "out")) == ["film"]
+
+
+def test_a_copy_has_results_of_its_own(segmenter: MakeSegmenter, tmp_path: Path) -> None:
+    first = write_film(tmp_path / "a" / "film.png")
+    copy = write_film(tmp_path / "b" / "film.png")
+
+    for film in (first, copy):
+        segment_files([film], segmenter(), tmp_path / "out")
+
+    assert {row["input"] for row in rows_of(tmp_path / "out").values()} == {str(first), str(copy)}
+
+
+def test_names_that_no_file_system_takes_stop_nothing(segmenter: MakeSegmenter, tmp_path: Path) -> None:
+    long = write_film(tmp_path / "in" / f"{'l' * 251}.png")
+    write_film(tmp_path / "in" / "x.json" / "a.png")
+    write_film(tmp_path / "in" / "x.png" / "a.png", pixels(mass_row=60))
+    write_film(tmp_path / "in" / "z.png")
+
+    report = segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")
+    again = segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")
+
+    assert long.name in {Path(result.input).name for result in report.results}
+    assert [result.status for result in report.results] == ["segmented"] * 4
+    assert again.n_reused == 4
+
+
+def test_without_room_for_results_the_run_ends_and_blames_no_input(
+    segmenter: MakeSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(batch, "write_png", no_room)
+
+    with pytest.raises(WriteError, match=f"{tmp_path / 'out'}: results can't be written .No space left"):
+        segment_files([write_film(tmp_path / "film.png")], segmenter(), tmp_path / "out")
+
+    monkeypatch.undo()
+    (result,) = segment_files([tmp_path / "film.png"], segmenter(), tmp_path / "out").results
+    assert result.status == "segmented"
+
+
+def test_where_there_are_no_images_it_says_what_was_passed_over(segmenter: MakeSegmenter, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "films").symlink_to(tmp_path)
+
+    with pytest.raises(ValueError, match="films: a link to a folder; give it by its name"):
+        segment_files([tmp_path / "in"], segmenter(), tmp_path / "out")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aunet.inference.inputs import Input, find_inputs, name_results
+from aunet.inference.results_folder import claim_results_folder
 
 DICOM = bytes(128) + b"DICM"
 
@@ -30,7 +31,7 @@ def names_of(typed: list[str], owners: dict[str, str] | None = None, *, same: tu
 def test_folders_are_searched_to_the_bottom_in_the_order_of_names(tmp_path: Path) -> None:
     touched(tmp_path, "b.png", "a/z.dcm", "a/1.2.840", "c/d/e.tif")
 
-    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+    found = find_inputs([tmp_path])
 
     assert [file.relative.as_posix() for file in found.files] == ["a/1.2.840", "a/z.dcm", "b.png", "c/d/e.tif"]
     assert found.passed_over == ()
@@ -39,7 +40,7 @@ def test_folders_are_searched_to_the_bottom_in_the_order_of_names(tmp_path: Path
 def test_files_that_are_evidently_no_images_are_passed_over_with_a_reason(tmp_path: Path) -> None:
     touched(tmp_path, "cases.csv", "notes.txt", "DICOMDIR", ".hidden.png", "film.png")
 
-    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+    found = find_inputs([tmp_path])
 
     assert [file.path.name for file in found.files] == ["film.png"]
     assert {file.path.name for file in found.passed_over} == {"cases.csv", "notes.txt", "DICOMDIR", ".hidden.png"}
@@ -49,7 +50,7 @@ def test_files_that_are_evidently_no_images_are_passed_over_with_a_reason(tmp_pa
 def test_a_dicom_file_is_taken_whatever_its_ending(tmp_path: Path) -> None:
     (tmp_path / "image.txt").write_bytes(DICOM)
 
-    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+    found = find_inputs([tmp_path])
 
     assert [file.path.name for file in found.files] == ["image.txt"]
 
@@ -57,24 +58,34 @@ def test_a_dicom_file_is_taken_whatever_its_ending(tmp_path: Path) -> None:
 def test_a_typed_file_is_always_taken(tmp_path: Path) -> None:
     touched(tmp_path, "notes.txt")
 
-    found = find_inputs([tmp_path / "notes.txt", tmp_path / "missing.dcm"], leave_out=tmp_path / "out")
+    found = find_inputs([tmp_path / "notes.txt", tmp_path / "missing.dcm"])
 
     assert [file.relative.as_posix() for file in found.files] == ["notes.txt", "missing.dcm"]
 
 
-def test_the_results_inside_a_folder_are_not_taken_for_inputs(tmp_path: Path) -> None:
-    touched(tmp_path, "film.png", "out/masks/film.png")
+@pytest.mark.parametrize("inside", ["", "out", "deep/out"])
+def test_results_are_not_taken_for_inputs_wherever_they_lie(tmp_path: Path, inside: str) -> None:
+    claim_results_folder(tmp_path / inside)
+    touched(tmp_path / inside, "masks/film.png", "overlays/film.png", "seg/film.dcm", "records/film.json")
+    touched(tmp_path, "film.png", "masks of mine/film.png")
 
-    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+    found = find_inputs([tmp_path])
 
-    assert [file.path.name for file in found.files] == ["film.png"]
-    assert len(found.files) == 1
+    assert [file.relative.as_posix() for file in found.files] == ["film.png", "masks of mine/film.png"]
+    results = {file.path.name for file in found.passed_over if file.reason == "results of aunet segment"}
+    assert results == {"masks", "overlays", "seg", "records"}
+
+
+def test_folders_of_masks_and_records_that_are_the_user_s_own_are_searched(tmp_path: Path) -> None:
+    touched(tmp_path, "records/a.png", "masks/b.png")
+
+    assert len(find_inputs([tmp_path]).files) == 2
 
 
 def test_a_file_typed_twice_is_taken_once(tmp_path: Path) -> None:
     touched(tmp_path, "film.png")
 
-    found = find_inputs([tmp_path / "film.png", tmp_path, tmp_path], leave_out=tmp_path / "out")
+    found = find_inputs([tmp_path / "film.png", tmp_path, tmp_path])
 
     assert len(found.files) == 1
 
@@ -83,7 +94,7 @@ def test_a_link_to_a_folder_is_not_followed(tmp_path: Path) -> None:
     touched(tmp_path, "a/film.png")
     (tmp_path / "a" / "circle").symlink_to(tmp_path)
 
-    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+    found = find_inputs([tmp_path])
 
     assert len(found.files) == 1
     assert [file.path.name for file in found.passed_over] == ["circle"]
@@ -101,6 +112,20 @@ def test_a_link_to_a_folder_is_not_followed(tmp_path: Path) -> None:
 )
 def test_names_follow_the_inputs(typed: list[str], expected: list[str]) -> None:
     assert names_of(typed) == expected
+
+
+def test_no_name_is_too_long_and_none_of_two_that_begin_alike_is_lost() -> None:
+    long = "\u4e73" * 84  # 252 bytes, and 256 with .dcm
+
+    names = names_of([f"{long}a.dcm", f"{long}b.dcm", f"{long}/{long}.png", f"{long}.png/x.png"])
+
+    assert len(set(names)) == 4
+    assert all(len(f"{part}.json".encode()) <= 255 for name in names for part in name.split("/"))
+
+
+@pytest.mark.parametrize("ending", ["json", "png", "dcm", "PNG"])
+def test_no_folder_of_results_is_called_like_a_file_of_results(ending: str) -> None:
+    assert names_of([f"x.{ending}/a.png", f"x.{ending}"]) == [f"x.{ending}_/a", "x" if ending != "json" else "x.json"]
 
 
 def test_two_folders_with_the_same_files_don_t_mix() -> None:
@@ -150,7 +175,7 @@ def test_links_that_lead_nowhere_or_to_themselves_stop_nothing(tmp_path: Path) -
     (tmp_path / "notes.txt").symlink_to(tmp_path / "gone.txt")
     (tmp_path / "scan.dcm").symlink_to(tmp_path / "scan.dcm")
 
-    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+    found = find_inputs([tmp_path])
 
     assert [file.path.name for file in found.files] == ["film.png", "notes.txt", "scan.dcm"]
 
@@ -166,7 +191,7 @@ def test_a_folder_that_can_t_be_listed_is_an_input(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
 
-    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+    found = find_inputs([tmp_path])
 
     assert [file.relative.as_posix() for file in found.files] == ["closed", "film.png"]
 
@@ -174,7 +199,7 @@ def test_a_folder_that_can_t_be_listed_is_an_input(tmp_path: Path, monkeypatch: 
 def test_pipes_and_devices_are_no_images(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
 
-    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+    found = find_inputs([tmp_path])
 
     assert found.files == ()
     assert [file.reason for file in found.passed_over] == ["neither a file nor a folder"]
@@ -184,7 +209,7 @@ def test_a_second_name_of_the_same_file_is_passed_over_with_the_first(tmp_path: 
     touched(tmp_path, "film.png")
     (tmp_path / "again.png").symlink_to(tmp_path / "film.png")
 
-    found = find_inputs([tmp_path], leave_out=tmp_path / "out")
+    found = find_inputs([tmp_path])
 
     assert [file.path.name for file in found.files] == ["again.png"]
     assert [(file.path.name, file.reason) for file in found.passed_over] == [

@@ -14,7 +14,7 @@ Make = Callable[..., Path]
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 PIXELS = np.tile(np.arange(4096, dtype=np.uint16)[::64], (48, 1))  # alike above and below; bright on the right
-FLAT = np.indices((48, 64)).sum(axis=0).astype(np.uint16) % 2  # alike on both sides
+FLAT = np.indices((48, 64)).sum(axis=0).astype(np.uint16) % 3  # alike on both sides
 
 
 def item(**elements: object) -> Dataset:

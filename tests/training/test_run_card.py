@@ -1,5 +1,6 @@
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ SOURCE = Source("Our hospital, 2024", "not for release")
 
 def _card(recipe: str, source: Source | None, *overrides: str) -> ModelCard:
     return card_of_run(
-        load_recipe(recipe, list(overrides)), source, choose_hardware("cpu", "32-true"), None, population_of([])
+        load_recipe(Path(recipe), list(overrides)), source, choose_hardware("cpu", "32-true"), None, population_of([])
     )
 
 
@@ -56,6 +57,6 @@ def test_where_nothing_is_stated_the_log_says_how(
 ) -> None:
     caplog.set_level(logging.INFO)
 
-    remind_of_source(load_recipe("cpu/aunet_w16", override), replace(dataset, source=source))
+    remind_of_source(load_recipe(Path("cpu/aunet_w16"), override), replace(dataset, source=source))
 
     assert ("source.toml" in caplog.text) == (source is None and not override)

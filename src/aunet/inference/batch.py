@@ -1,5 +1,6 @@
 """Many files from disk to results: reading, computing and writing overlap, and one bad file stops nothing."""
 
+import errno
 import logging
 import traceback
 from collections import deque
@@ -15,7 +16,8 @@ import numpy as np
 from aunet.errors import AunetError, CheckpointError, ReadError, WriteError
 from aunet.inference.inputs import Input, PassedOver, find_inputs, name_results, readable
 from aunet.inference.overlay import draw_overlay
-from aunet.inference.results import Key, Result, read_records, write_record, write_results
+from aunet.inference.results import Key, Result, forget_record, read_records, write_record, write_results
+from aunet.inference.results_folder import PICTURES, claim_results_folder
 from aunet.inference.segmenter import ModelProbability, Segmentation, Segmenter
 from aunet.io.aside import digest
 from aunet.io.dicom_seg import MAX_SEGMENTS, write_seg
@@ -27,6 +29,8 @@ from aunet.sample import Mammogram
 logger = logging.getLogger(__name__)
 
 NO_MASS_NOTE = "No mass was found; a SEG can't hold zero segments, so none is written."
+_NO_MORE_RESULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""What the system says where no result at all can be written any more."""
 MANY_MASSES_NOTE = f"There are more than {MAX_SEGMENTS} masses; the SEG holds them all in one segment."
 
 
@@ -105,18 +109,18 @@ def segment_files(
     Raises:
         CheckpointError: The network needs patches around known masses.
         ValueError: There is no file at the given paths.
-        WriteError: The folder of the results can't be written.
+        WriteError: The folder of the results can't be written, or holds masks that are none of ours.
     """
     if segmenter.preprocessing.patch_margin is not None:
         msg = "this network was trained on patches around known masses; it can't find masses in whole mammograms"
         raise CheckpointError(msg)
-    inputs = find_inputs(paths, leave_out=out)
+    inputs = find_inputs(paths)
     if not inputs.files:
-        msg = f"no images at {', '.join(str(path) for path in paths)}; give mammograms (DICOM, PNG, TIFF, JPEG, PGM)"
-        raise ValueError(msg)
-    batch = _Batch(segmenter, out, options or Options(), read_records(out))
+        raise ValueError(_no_images(paths, inputs.passed_over))
     results = []
     try:
+        claim_results_folder(out)
+        batch = _Batch(segmenter, out, options or Options(), _records_to_keep(out))
         for result in batch.run(inputs.files):
             results.append(result)
             if on_progress is not None:
@@ -125,7 +129,7 @@ def segment_files(
         rows = tuple(read_records(out).values())
         write_results(out, rows, inputs.passed_over, weights=segmenter.files)
     except OSError as error:
-        msg = f"{out}: results can't be written ({error.strerror or error})"
+        msg = f"{out}: results can't be written ({error.strerror or error}); once they can, the same command goes on"
         raise WriteError(msg) from error
     n_of_other_weights = sum(row.key.weights_sha256 != segmenter.weights_sha256 for row in rows)
     return BatchReport(tuple(results), inputs.passed_over, batch.n_reused, n_of_other_weights)
@@ -174,8 +178,13 @@ class _Batch:
                     yield writing.popleft().result()
 
     def _is_same_image(self, file: Input, name: str) -> bool:
+        """Whether the image of a result was moved to where this input is; a copy has results of its own."""
+        known = self.records[name]
+        before = Input(Path(known.input), Path())
+        if before.place_sha256 == known.place_sha256 and before.path.exists():
+            return False
         try:
-            return _content_hash(file) == self.records[name].key.content_sha256
+            return _content_hash(file) == known.key.content_sha256
         except (OSError, ReadError):
             return False
 
@@ -207,7 +216,9 @@ class _Batch:
         """The third stage, in the writing thread: masses, pictures, SEG, and the record at the very end."""
         try:
             result = self._written(ready, self.segmenter.finish(ready.mammogram, ready.prepared, probability))
-        except Exception as error:  # noqa: BLE001 - as in _read
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _NO_MORE_RESULTS:
+                raise  # nothing of this input
             result = self._failed(ready.job, error)
         return self._keep(result)
 
@@ -259,9 +270,14 @@ class _Batch:
         return replace(result, seg=seg, notes=result.notes + notes)
 
     def _keep(self, result: Result) -> Result:
-        """The result with its record on disk, and without files that a former run left under its name."""
-        if self.records.get(result.name) != result:
-            for kind, ending in (("masks", "png"), ("overlays", "png"), ("seg", "dcm")):
+        """The result with its record on disk, and without files that a former run left under its name.
+
+        An input that can't be read now loses nothing that a former run found in it.
+        """
+        known = self.records.get(result.name)
+        is_unreadable = result.status == "failed" and not result.key.content_sha256
+        if known != result and not (is_unreadable and known is not None and known.files):
+            for kind, ending in PICTURES:
                 file = f"{kind}/{result.name}.{ending}"
                 if file not in result.files:
                     (self.out / file).unlink(missing_ok=True)
@@ -287,6 +303,23 @@ class _Batch:
             flips=self.segmenter.flips,
             scales=self.segmenter.scales,
         )
+
+
+def _records_to_keep(out: Path) -> dict[str, Result]:
+    """What former runs have found; the rows of inputs that could not even be read, a path mistyped say, go."""
+    records = read_records(out)
+    for name, result in tuple(records.items()):
+        if result.status == "failed" and not result.key.content_sha256:
+            forget_record(out, result)
+            del records[name]
+    return records
+
+
+def _no_images(paths: Sequence[Path], passed_over: Sequence[PassedOver]) -> str:
+    places = ", ".join(str(path) for path in paths)
+    seen = "; ".join(f"{file.typed}: {file.reason}" for file in passed_over[:3])
+    more = f" (passed over: {seen}{'; ...' if len(passed_over) > 3 else ''})" if seen else ""
+    return f"no images at {places}{more}; give mammograms (DICOM, PNG, TIFF, JPEG, PGM)"
 
 
 def _short(weights_sha256: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aunet.inference.results_folder import RESULT_FOLDERS, bounded, folder_part, is_results_folder
 from aunet.io.files import is_dicom
 
 IMAGE_ENDINGS = frozenset({".dcm", ".dicom", ".ima", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".pgm"})
@@ -61,22 +62,21 @@ class Inputs:
     passed_over: tuple[PassedOver, ...]
 
 
-def find_inputs(paths: Sequence[Path], *, leave_out: Path) -> Inputs:
+def find_inputs(paths: Sequence[Path]) -> Inputs:
     """The files at the given paths, folders searched to the bottom in the order of their names.
 
     A file that is typed itself is always taken, even if it is missing: its row then says so. In folders, files that
-    are evidently no images are passed over, each with its reason.
+    are evidently no images are passed over, each with its reason; so are results of this or another run.
 
     Args:
         paths: Files and folders, as typed.
-        leave_out: The folder of the results, which may lie inside a given one.
 
     Returns:
         Each file once, in the order given.
     """
     files: dict[str, Input] = {}
     passed_over: list[PassedOver] = []
-    for found in _found_at(paths, leave_out=leave_out.resolve()):
+    for found in _found_at(paths):
         if isinstance(found, PassedOver):
             passed_over.append(found)
             continue
@@ -138,13 +138,15 @@ def readable(text: str) -> str:
 
 
 def _candidates(file: Input) -> Iterator[str]:
-    relative = Path(readable(file.relative.as_posix()))
+    *folders, last = readable(file.relative.as_posix()).split("/")
+    ending = Path(last).suffix if Path(last).suffix.lower() in IMAGE_ENDINGS else ""
+    relative = Path(*map(folder_part, folders), bounded(last, ending=ending))
     whole = relative.as_posix()
-    short = relative.with_suffix("").as_posix() if relative.suffix.lower() in IMAGE_ENDINGS else whole
+    short = whole.removesuffix(ending)
     yield short
     if whole != short:
         yield whole
-    folder = readable(file.path.parent.resolve().name)
+    folder = folder_part(readable(file.path.parent.resolve().name))
     if folder:
         yield f"{folder}/{short}"
     number = 2
@@ -153,20 +155,20 @@ def _candidates(file: Input) -> Iterator[str]:
         number += 1
 
 
-def _found_at(paths: Sequence[Path], *, leave_out: Path) -> Iterator[Input | PassedOver]:
+def _found_at(paths: Sequence[Path]) -> Iterator[Input | PassedOver]:
     """Every file at the given paths, also one that comes up twice."""
     for path in paths:
         if not path.is_dir():
             yield Input(path, Path(path.name))
             continue
-        for found in _walk(path, leave_out=leave_out):
+        for found in _walk(path):
             if isinstance(found, PassedOver):
                 yield found
             else:
                 yield Input(found, Path(path.name) if found == path else found.relative_to(path))
 
 
-def _walk(folder: Path, *, leave_out: Path) -> Iterator[Path | PassedOver]:
+def _walk(folder: Path) -> Iterator[Path | PassedOver]:
     """Every file below a folder, by name; links to folders are not followed, since they may lead in a circle.
 
     What can't be looked at, be it a folder, comes as a file: reading it will say why.
@@ -176,6 +178,7 @@ def _walk(folder: Path, *, leave_out: Path) -> Iterator[Path | PassedOver]:
     except OSError:
         yield folder
         return
+    holds_results = is_results_folder(folder)
     for entry in entries:
         mode = _mode(entry)
         if entry.name.startswith("."):
@@ -187,8 +190,10 @@ def _walk(folder: Path, *, leave_out: Path) -> Iterator[Path | PassedOver]:
             yield PassedOver(entry, "neither a file nor a folder")
         elif entry.is_symlink():
             yield PassedOver(entry, "a link to a folder; give it by its name to have it read")
-        elif entry.resolve() != leave_out:
-            yield from _walk(entry, leave_out=leave_out)
+        elif holds_results and entry.name in RESULT_FOLDERS:
+            yield PassedOver(entry, "results of aunet segment")
+        else:
+            yield from _walk(entry)
 
 
 def _mode(path: Path) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from aunet.inference.inputs import PassedOver
 from aunet.inference.masses import Mass
+from aunet.inference.results_folder import RECORDS
 from aunet.inference.segmenter import WeightsFile
 from aunet.intended_use import RESEARCH_ONLY
 from aunet.io.aside import write_text
@@ -18,7 +19,6 @@ from aunet.models.card import Flips, Scales
 from aunet.sample import Laterality, Spacing, View
 
 FORMAT = 5
-RECORDS = "records"
 
 Status = Literal["segmented", "failed"]
 
@@ -123,8 +123,20 @@ def write_record(out: Path, result: Result) -> None:
     write_text(_record_path(out, result.name), json.dumps({"format": FORMAT} | asdict(result), indent=1))
 
 
+def forget_record(out: Path, result: Result) -> None:
+    """Remove a record; the other files of the result stay.
+
+    Args:
+        out: Folder of the results.
+        result: What is not kept any longer.
+    """
+    _record_path(out, result.name).unlink(missing_ok=True)
+
+
 def read_records(out: Path) -> dict[str, Result]:
     """The results kept in a folder, by name; a record that is damaged or of another format counts as missing.
+
+    So does a folder that is called like a record.
 
     Args:
         out: Folder of the results; it need not exist.
@@ -236,7 +248,7 @@ def _read_record(path: Path) -> Result | None:
         if entries.pop("format") != FORMAT:
             return None
         return _result(entries)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -14,6 +14,7 @@ from aunet.io.damage import DAMAGE
 from aunet.io.dicom_header import Stated, check_is_one_grey_frame, check_is_one_mammogram, stated
 from aunet.io.dicom_lookup import polarity_contradicts_itself, presentation_table, stored_range
 from aunet.io.dicom_pixels import StoredPixels, declared_size, read_header, read_stored_pixels
+from aunet.io.images import holds_two_values
 from aunet.io.silence import silent_libraries
 from aunet.sample import Image, Mammogram, Shape
 
@@ -101,10 +102,14 @@ def _presented(header: FileDataset, stored: StoredPixels) -> Image:
     """Presentation values of the stored ones.
 
     Raises:
-        DicomReadError: They are all the same.
+        DicomReadError: They are all the same, or a mask's.
     """
-    if int(stored.min()) == int(stored.max()):
-        msg = f"a constant image: every pixel is {int(stored.min())}; get the original file, or leave it out"
+    least, most = int(stored.min()), int(stored.max())
+    if least == most:
+        msg = f"a constant image: every pixel is {least}; get the original file, or leave it out"
+        raise DicomReadError(msg)
+    if holds_two_values(stored, least, most):
+        msg = f"every pixel is {least} or {most}, so it is a mask and no mammogram; leave it out"
         raise DicomReadError(msg)
     lowest, highest = stored_range(header)
     table = presentation_table(header, lowest_stored=lowest, highest_stored=highest)

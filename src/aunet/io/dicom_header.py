@@ -88,7 +88,8 @@ def check_is_one_grey_frame(header: Dataset) -> None:
     """
     frames = integer(header, "NumberOfFrames")
     if frames is not None and frames != 1:
-        msg = f"multi-frame: {frames} frames, expected one; extract the one two-dimensional mammogram"
+        what = "multi-frame: " if frames > 1 else ""
+        msg = f"{what}{frames} frames, expected one; give the one two-dimensional mammogram"
         raise DicomReadError(msg)
     photometric, samples = text(header, "PhotometricInterpretation"), integer(header, "SamplesPerPixel")
     if not photometric:

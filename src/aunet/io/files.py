@@ -15,7 +15,7 @@ from aunet.io.dicom import read_dicom, read_dicom_mask, read_dicom_size
 from aunet.io.dicom_elements import integer
 from aunet.io.dicom_header import check_is_one_mammogram, stated
 from aunet.io.dicom_pixels import declared_size, read_header
-from aunet.io.images import load_picture, read_picture_size
+from aunet.io.images import holds_two_values, load_picture, read_picture_size
 from aunet.io.silence import silent_libraries
 from aunet.sample import Instances, Laterality, Mammogram, Mask, Mask2D, Sample, Shape, Spacing, View
 
@@ -55,15 +55,17 @@ def read_mammogram(path: Path, *, allow_for_processing: bool = False) -> Mammogr
         Pixels on the source grid; a picture states no side, no view and no spacing.
 
     Raises:
-        ImageReadError: The picture is constant.
+        ImageReadError: The picture is constant, or a mask.
     """
     if _opens_as_dicom(path):
         return read_dicom(path, allow_for_processing=allow_for_processing)
     picture = load_picture(path)
-    if int(picture.pixels.min()) == int(picture.pixels.max()):
-        msg = (
-            f"{path}: a constant picture, every pixel is {int(picture.pixels.min())}; get the original, or leave it out"
-        )
+    lowest, highest = int(picture.pixels.min()), int(picture.pixels.max())
+    if lowest == highest:
+        msg = f"{path}: a constant picture, every pixel is {lowest}; get the original, or leave it out"
+        raise ImageReadError(msg)
+    if holds_two_values(picture.pixels, lowest, highest):
+        msg = f"{path}: every pixel is {lowest} or {highest}, so it is a mask and no mammogram; leave it out"
         raise ImageReadError(msg)
     return Mammogram(
         image=picture.pixels.astype(np.float32), source=path, bits_stored=picture.bits, notes=picture.notes

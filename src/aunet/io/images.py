@@ -25,6 +25,15 @@ Pixels = UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
 MAX_PIXELS = 80_000_000
 """More than twice the largest film scans, and below the size at which Pillow warns of decompression bombs."""
 
+_BARE_DICOM = (
+    b"\x02\x00\x00\x00UL",
+    b"\x08\x00\x00\x00UL",
+    b"\x08\x00\x05\x00CS",
+    b"\x08\x00\x08\x00CS",
+    b"\x08\x00\x16\x00UI",
+)
+"""How a DICOM data set begins whose file lacks the preamble: its first element's tag and kind."""
+
 _SIGNATURES: tuple[tuple[bytes, PictureFormat], ...] = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
@@ -139,9 +148,32 @@ def _known_format(path: Path) -> PictureFormat:
         msg = f"can't be opened: {error.strerror}; check path and permissions"
         raise ImageReadError(msg) from error
     if found is None:
-        msg = "neither DICOM nor PNG, TIFF, JPEG or PGM; convert it, or leave it out"
-        raise ImageReadError(msg)
+        raise ImageReadError(_unknown(path))
     return found
+
+
+def _unknown(path: Path) -> str:
+    """What to say of a file that is no picture."""
+    with path.open("rb") as file:
+        start = file.read(len(_BARE_DICOM[0]))
+    if not start:
+        return "an empty file; get the original"
+    if start.startswith(_BARE_DICOM):
+        return (
+            "DICOM without the preamble and the mark DICM that a file begins with; rewrite it, by dcmconv for example"
+        )
+    return "neither DICOM nor PNG, TIFF, JPEG or PGM; convert it, or leave it out"
+
+
+def holds_two_values(pixels: np.ndarray, lowest: int, highest: int) -> bool:
+    """Whether an image has no value but its lowest and its highest, as a mask has.
+
+    Args:
+        pixels: (rows, columns), whole numbers.
+        lowest: Their minimum.
+        highest: Their maximum.
+    """
+    return bool(((pixels == lowest) | (pixels == highest)).all())
 
 
 def _load(path: Path) -> Picture:

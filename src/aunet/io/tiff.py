@@ -6,6 +6,7 @@ from aunet.errors import ImageReadError
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
+_KINDS = {_UNSIGNED: "unsigned", 2: "signed", 3: "float", 5: "complex integer", 6: "complex float"}
 
 
 def check_tiff(picture: PillowImage.Image) -> None:
@@ -18,7 +19,9 @@ def check_tiff(picture: PillowImage.Image) -> None:
     bits = _values(tags.get(_BITS_PER_SAMPLE, 1))
     kinds = _values(tags.get(_SAMPLE_FORMAT, _UNSIGNED))
     if set(kinds) != {_UNSIGNED} or not set(bits) <= {1, 2, 4, 8, 16} or (16 in bits and len(bits) > 1):
-        msg = f"TIFF of {bits} bits a sample in the format {kinds}, expected unsigned grey of 8 or 16 bits; convert it"
+        kind = " and ".join(sorted({_KINDS.get(one, f"sample format {one}") for one in kinds}))
+        each = " + ".join(map(str, bits))
+        msg = f"TIFF of {each} bits, {kind}, expected unsigned grey of 8 or 16 bits; convert it"
         raise ImageReadError(msg)
 
 
