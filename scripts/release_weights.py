@@ -33,6 +33,11 @@ def main() -> None:
     name, checkpoint, evaluation, notes = sys.argv[1], *map(Path, sys.argv[2:5])
     bits = {"16": 16, "8": 8}[sys.argv[5]] if sys.argv[5:] else 16
     summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
+    if summary["split"] != "test" or summary["model"] != json.loads(read_card(checkpoint).to_json()):
+        sys.exit(
+            f"{evaluation}: is of {summary['weights']['name']} on the {summary['split']} split; expected the card of "
+            f"{checkpoint}, or of a bundle that was made from it, on the test split"
+        )
     card = replace(read_card(checkpoint), results=json.dumps(results(summary), sort_keys=True))
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / f"{name}.safetensors"

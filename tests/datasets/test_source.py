@@ -37,6 +37,18 @@ def test_phantoms_say_so_in_every_layout_even_in_the_tree_of_a_real_data_set(tmp
 
 
 @pytest.mark.parametrize("kind", ["cbis-ddsm", "inbreast"])
+def test_the_file_counts_beside_the_tables_too(tmp_path: Path, kind: str) -> None:
+    """The folder above a set's own may be given; its tables are found there."""
+    write = write_cbis_ddsm if kind == "cbis-ddsm" else write_inbreast
+    write(tmp_path / "set", patients=1, seed=1, rows=64)
+
+    source = open_dataset(f"{kind}:{tmp_path}").source
+
+    assert source is not None
+    assert "no real mammogram" in source.citation
+
+
+@pytest.mark.parametrize("kind", ["cbis-ddsm", "inbreast"])
 def test_a_real_tree_is_cited_as_its_authors_want(tmp_path: Path, kind: str) -> None:
     write = write_cbis_ddsm if kind == "cbis-ddsm" else write_inbreast
     (write(tmp_path, patients=1, seed=1, rows=64) / "source.toml").unlink()

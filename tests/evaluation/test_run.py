@@ -1,6 +1,8 @@
 import csv
+import errno
 import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,10 @@ from PIL import Image as Picture
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import Ledger, LedgerRow
-from aunet.errors import DatasetError
+from aunet.errors import DatasetError, WriteError
 from aunet.evaluation.run import evaluate
 from aunet.evaluation.scoring import Scoring, score_samples
+from aunet.preprocessing import cache as kept
 from aunet.preprocessing.cache import PreparedCache
 from aunet.sample import MassProperties
 
@@ -341,3 +344,21 @@ def test_only_a_few_batches_are_read_ahead(draw: Draw, make_reader: MakeReader) 
 
     assert len(read) <= 6
     assert sum(len(batch) for batch in rows) == 27
+
+
+@pytest.mark.parametrize("writer", ["_keep", "write_text"])
+def test_a_cache_without_room_is_an_error_and_no_image_s_miss(
+    draw: Draw, make_reader: MakeReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    dataset = draw(([MASS], [MASS]))
+    for path in (dataset.samples[0].image_path, *dataset.samples[0].mask_paths):
+        os.utime(path, (1, 1))  # so old that its hash is worth a note
+    monkeypatch.setattr(kept, writer, no_room)
+
+    with pytest.raises(WriteError, match="can't keep prepared samples there"):
+        evaluate(make_reader(), dataset, tmp_path / "out", cache=tmp_path / "cache")
+
+    assert not (tmp_path / "out" / "summary.json").exists()

@@ -241,6 +241,17 @@ def test_changed_pixels_other_weights_and_other_options_are_computed_anew(
     assert "FrameOfReferenceUID" in dcmread(out / "seg/film.dcm")
 
 
+def test_what_was_let_through_once_is_refused_without_the_option(
+    write_dicom_film: WriteDicom, segmenter: MakeSegmenter, tmp_path: Path
+) -> None:
+    film = write_dicom_film(tmp_path / "film.dcm", pixels(), PresentationIntentType="FOR PROCESSING")
+
+    allowed = segment_files([film], segmenter(), tmp_path / "out", options=Options(allow_for_processing=True))
+    refused = segment_files([film], segmenter(), tmp_path / "out")
+
+    assert [report.results[0].status for report in (allowed, refused)] == ["segmented", "failed"]
+
+
 def test_results_of_other_weights_are_counted(segmenter: MakeSegmenter, tmp_path: Path) -> None:
     segment_files([write_film(tmp_path / "a.png")], segmenter(weights="a1"), tmp_path / "out")
 

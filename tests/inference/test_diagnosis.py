@@ -22,9 +22,10 @@ def test_a_container_s_limit_counts_for_more_than_the_machine_s_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "memory.max").write_text("1000000000\n")
-    (tmp_path / "memory.current").write_text("400000000\n")
-    container = diagnosis._container_memory(tmp_path)
-    monkeypatch.setattr(diagnosis, "_container_memory", lambda _: container)
+    (tmp_path / "memory.current").write_text("900000000\n")
+    (tmp_path / "memory.stat").write_text("anon 400000000\ninactive_file 500000000\n")  # files read before
+    container = diagnosis.container_memory(tmp_path)
+    monkeypatch.setattr(diagnosis, "container_memory", lambda: container)
 
     found = diagnose()
 
@@ -33,11 +34,20 @@ def test_a_container_s_limit_counts_for_more_than_the_machine_s_memory(
 
 
 def test_a_container_without_a_limit_says_nothing(tmp_path: Path) -> None:
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("400000000\n")
+    for name, text in (("memory.max", "max\n"), ("memory.current", "400000000\n"), ("memory.stat", "")):
+        (tmp_path / name).write_text(text)
 
-    assert diagnosis._container_memory(tmp_path) is None
-    assert diagnosis._container_memory(tmp_path / "none") is None
+    assert diagnosis.container_memory(tmp_path) is None
+    assert diagnosis.container_memory(tmp_path / "none") is None
+
+
+def test_control_groups_of_the_first_version_count_too(tmp_path: Path) -> None:
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("1000\n")
+    (tmp_path / "memory" / "memory.usage_in_bytes").write_text("700\n")
+    (tmp_path / "memory" / "memory.stat").write_text("cache 600\ntotal_inactive_file 500\n")
+
+    assert diagnosis.container_memory(tmp_path) == Space(total=1000, free=800)
 
 
 def test_the_machine_s_memory_is_read_in_kibibytes(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 import csv
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from aunet.inference.inputs import PassedOver
 from aunet.inference.masses import Mass
-from aunet.inference.results import Key, Result, read_records, to_csv, to_json, write_record, write_results
+from aunet.inference.results import FORMAT, Key, Result, read_records, to_csv, to_json, write_record, write_results
 from aunet.inference.segmenter import WeightsFile
 
 KEY = Key("ab" * 32, "cd" * 32, "0.1.0", matches_intensity=False, viewer_geometry=False, allow_for_processing=False)
@@ -48,7 +48,17 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     assert read_records(tmp_path) == {"one": FOUND, "sub/two": FAILED}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 99}', '{"format": 2, "input": 3}'])
+WHOLE = {**json.loads(json.dumps(asdict(FOUND))), "format": FORMAT}
+_WRONG: tuple[dict[str, object], ...] = ({"masses": 3}, {"masses": [{}]}, {"key": {}}, {"more": 1})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "{}", '{"format": 99}', json.dumps({"format": FORMAT, "input": 3})),
+        *(json.dumps(WHOLE | entry) for entry in _WRONG),
+    ],
+)
 def test_a_damaged_record_counts_as_missing(tmp_path: Path, text: str) -> None:
     write_record(tmp_path, FOUND)
     (tmp_path / "records" / "one.json").write_text(text)

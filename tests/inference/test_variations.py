@@ -130,3 +130,20 @@ def test_each_scale_is_seen_turned_over_as_well_and_once(make_backend: Callable[
     assert len(answers) == len(passes) == 6
     turned = VariedBackend(backend, scales=(0.9,)).answers(np.ascontiguousarray(images[:, :, ::-1]))[1][:, ::-1]
     np.testing.assert_allclose(answers[3], turned, rtol=1e-6)
+
+
+def test_the_background_beside_a_smaller_image_is_that_of_each_channel(make_backend: Callable[..., Backend]) -> None:
+    seen: list[Images] = []
+
+    def looked_at(images: Images) -> Probabilities:
+        seen.append(images)
+        return np.full((len(images), *images.shape[2:]), 0.5, np.float32)
+
+    backend = make_backend(Preprocessing(rows=32, columns=32, channels=3), answer=looked_at)
+    background = np.array([-2.1, -2.0, -1.8], np.float32)
+    images = np.broadcast_to(background[:, None, None], (1, 3, 32, 32)).copy()
+    images[:, :, 16, 16] = 1
+
+    VariedBackend(backend, scales=(0.5,)).answers(images)
+
+    np.testing.assert_allclose(seen[1][0, :, 0, 0], background)

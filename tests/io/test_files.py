@@ -259,3 +259,14 @@ def test_a_reason_names_the_case_and_not_the_file(error: str, tmp_path: Path) ->
 
     assert reason.startswith("film: ")
     assert "0123456789abcdef" not in reason
+
+
+def test_a_mask_that_would_lose_a_mass_on_the_image_s_pixels_is_refused(tmp_path: Path) -> None:
+    drawn = np.zeros((800, 600), np.uint8)
+    drawn[100:300, 100:300] = 255
+    drawn[501:504, 401:404] = 255  # between the centres of the film's pixels, which are 20 wide
+    image = saved(tmp_path / "film.png", film())
+    mask_path = saved(tmp_path / "mask.png", drawn)
+
+    with pytest.raises(ReadError, match=r"mask.png: 1 of 2 regions would be smaller than a pixel.*40 x 30 pixels"):
+        read_sample(a_sample(image, mask_path))

@@ -184,3 +184,23 @@ def test_small_regions_and_those_of_a_low_score_are_dropped() -> None:
     np.testing.assert_array_equal(by_score, with_boxes(large, small))
     np.testing.assert_array_equal(keep_regions(mask, probability), mask)
     assert not keep_regions(with_boxes(), probability, smallest_px=3.0, lowest_score=0.5).any()
+
+
+def test_more_regions_than_16_bits_can_count_are_numbered() -> None:
+    mask = np.zeros((600, 600), dtype=bool)
+    mask[::2, ::2] = True
+
+    assert int(label_masses(mask).max()) == 300 * 300
+
+
+def test_a_region_whose_best_mass_is_taken_finds_its_second_best() -> None:
+    # The surer region lies on the left mass; the other covers half of it, and the whole of the right one.
+    reference = with_boxes((0, 0, 10, 10), (0, 12, 10, 4))
+    prediction = with_boxes((0, 0, 4, 10), (5, 0, 5, 16))
+    probability = np.where(with_boxes((0, 0, 4, 10)), 0.9, 0.6).astype(np.float32)
+
+    found = detect(prediction, reference, probability=probability, least_iou=0.2)
+
+    overlap = 50 / (80 + 100 - 50), 20 / (80 + 40 - 20)  # IoU of the second region with each mass
+    assert overlap[0] > overlap[1] == pytest.approx(0.2)
+    assert (len(found.hit_scores), len(found.false_scores)) == (2, 0)

@@ -1,5 +1,6 @@
 """The exported graph, and when it is refused."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,23 @@ def test_a_bundle_without_named_weights_is_no_start(exported: tuple[ModelCard, P
 
     with pytest.raises(CheckpointError, match="no weights by the network's names"):
         load_checkpoint(tmp_path / "folded.onnx")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"name": "vnet"}, "unknown network"), ({"width": 0}, "width"), ({"arguments": {"depth": 3}}, "depth")],
+)
+def test_a_bundle_whose_card_asks_for_no_network_is_refused_by_its_name(
+    exported: tuple[ModelCard, Parity, Path], tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    model = onnx.load(exported[2])
+    (entry,) = (one for one in model.metadata_props if one.key == CARD_KEY)
+    card = json.loads(entry.value)
+    entry.value = json.dumps({**card, "network": card["network"] | change})
+    onnx.save(model, tmp_path / "changed.onnx")
+
+    with pytest.raises(CheckpointError, match=f"changed.onnx.*{message}"):
+        load_checkpoint(tmp_path / "changed.onnx")
 
 
 def test_the_proof_says_what_was_compared(exported: tuple[ModelCard, Parity, Path]) -> None:

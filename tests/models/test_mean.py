@@ -37,12 +37,12 @@ class Constant(nn.Module):
 
 @pytest.fixture
 def checkpoints(plain_card: ModelCard, tmp_path: Path) -> tuple[Path, Path]:
-    """Two networks of different kinds, of which the second was calibrated."""
-    card = replace(plain_card, preprocessing='{"rows": 32, "columns": 32}')
+    """Two networks of different kinds, of which the first was calibrated and the second says who made it."""
+    card = replace(plain_card, preprocessing='{"rows": 32, "columns": 32}', notes="")
     first = replace(card, network=TINY, licence="A", data_source="films", recipe="epochs = 1", trained="2026-01-02")
-    second = replace(
-        card, network=OTHER, licence="B", data_source="films", recipe="epochs = 2", temperature=2.0, threshold=0.3
-    )
+    first = replace(first, temperature=2.0, threshold=0.3, smallest_mass_px=9, lowest_score=0.4, flips="vertical")
+    first = replace(first, scales=(0.9,), calibration='{"split": "validation"}', results='{"dsc": 1}')
+    second = replace(card, network=OTHER, licence="B", data_source="films", recipe="epochs = 2", notes="made by us")
     paths = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     for seed, (path, one) in enumerate(zip(paths, (first, second), strict=True)):
         save_checkpoint(path, build_network(one.network, generator=torch.Generator().manual_seed(seed)), one)
@@ -74,11 +74,14 @@ def test_combined_checkpoints_come_back_from_one_file(checkpoints: tuple[Path, P
     network, card = load_checkpoint(tmp_path / "mean.safetensors")
 
     with torch.inference_mode():
-        expected = (torch.softmax(first(images), dim=1) + torch.softmax(second(images) / 2, dim=1)) / 2
+        expected = (torch.softmax(first(images) / 2, dim=1) + torch.softmax(second(images), dim=1)) / 2
         assert torch.allclose(torch.softmax(network(images), dim=1), expected, atol=1e-6)
     assert str(card.network) == "mean of unet, width 2 and res-basic-unet, width 2"
     assert (card.licence, card.data_source, card.trained) == ("A; B", "films", "2026-01-02")
-    assert (card.threshold, card.temperature) == (0.5, 1)
+    assert card.notes == "made by us"
+    # What held for one of them holds for no mean.
+    assert (card.threshold, card.temperature, card.smallest_mass_px, card.lowest_score) == (0.5, 1, 0, 0)
+    assert (card.flips, card.scales, card.calibration, card.results) == ("none", (), "", "")
     assert "epochs = 1" in card.recipe
     assert "epochs = 2" in card.recipe
 

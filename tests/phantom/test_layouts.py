@@ -1,6 +1,7 @@
 import csv
 import errno
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from PIL import Image
 
 from aunet.errors import DatasetError, WriteError
 from aunet.io.dicom import read_dicom
+from aunet.phantom.cbis_ddsm_layout import write_cbis_ddsm
+from aunet.phantom.inbreast_layout import write_inbreast
 from aunet.phantom.layouts import COLUMNS, plan, write_folder
 
 ROWS = 64
@@ -77,11 +80,15 @@ def test_a_folder_of_other_phantoms_is_refused(tmp_path: Path) -> None:
         write_folder(folder, patients=1, seed=2, rows=ROWS)
 
 
-def test_a_folder_of_real_cases_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "cases.csv").write_text("image,mask\n", encoding="utf-8")
+@pytest.mark.parametrize("name", ["cases.csv", "INbreast.csv", "mass_case_description_train_set.csv", "source.toml"])
+@pytest.mark.parametrize("write", [write_folder, write_cbis_ddsm, write_inbreast])
+def test_a_folder_that_holds_a_real_table_is_refused(tmp_path: Path, write: Callable[..., Path], name: str) -> None:
+    (tmp_path / name).write_text("the only copy", encoding="utf-8")
 
-    with pytest.raises(DatasetError, match="not of phantoms"):
-        write_folder(tmp_path, patients=1, seed=1, rows=ROWS)
+    with pytest.raises(DatasetError, match="holds files that are no phantoms"):
+        write(tmp_path, patients=1, seed=1, rows=ROWS)
+
+    assert content(tmp_path) == {name: b"the only copy"}
 
 
 def test_the_table_names_every_file_and_its_properties(tmp_path: Path) -> None:

@@ -131,3 +131,13 @@ def test_mass_larger_than_the_image_is_not_pasted() -> None:
     found = with_mass_of(small, np.zeros((20, 20), dtype=bool), donor, np.random.default_rng(0))
 
     assert not found.mask.any()
+
+
+def test_a_mass_of_which_nothing_is_left_beside_the_background_is_not_put_anywhere() -> None:
+    image, mask = breast(), disc(40, 20, 6)
+    donor = WithMass(breast(), disc(5, 58, 3))  # where artefacts were removed
+
+    for seed in range(20):
+        found = with_mass_of(image, mask, donor, np.random.default_rng(seed))
+        assert found.image is image
+        assert found.mask is mask

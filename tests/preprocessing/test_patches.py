@@ -1,10 +1,13 @@
+import cc3d
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from aunet.preprocessing.grid import Crop
 from aunet.preprocessing.patches import patch_around
+from aunet.sample import Mask2D
 
 
 def test_patch_is_the_smallest_rectangle_enlarged_by_a_fifth_in_area() -> None:
@@ -55,3 +58,19 @@ def test_patch_of_an_empty_mask_is_refused() -> None:
 def test_negative_margin_is_refused() -> None:
     with pytest.raises(ValueError, match="not -1"):
         patch_around(np.ones((4, 4), dtype=bool), margin=-1.0)
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))).filter(np.any))
+def test_of_any_mask_of_any_size_it_is_the_largest_mass(mask: Mask2D) -> None:
+    patch = patch_around(mask, margin=0.0)
+
+    # As bytes; the library has numbered background of bool arrays with an odd side.
+    labels = cc3d.connected_components(mask.view(np.uint8), connectivity=8)
+    areas = np.bincount(labels.ravel())[1:]
+    boxes = [_box(labels == number + 1) for number in np.flatnonzero(areas == areas.max())]
+    assert patch in boxes
+
+
+def _box(mask: Mask2D) -> Crop:
+    rows, columns = np.nonzero(mask)
+    return Crop(int(rows.min()), int(columns.min()), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)

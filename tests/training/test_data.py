@@ -1,5 +1,8 @@
 """Which images are trained on, in what order, and how they reach the network."""
 
+import errno
+import os
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +15,9 @@ from hypothesis import strategies as st
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import Ledger, LedgerRow
 from aunet.datasets.opening import open_dataset
-from aunet.errors import DatasetError, TrainingError
+from aunet.errors import DatasetError, TrainingError, WriteError
 from aunet.io.images import write_png
+from aunet.preprocessing import cache as kept
 from aunet.preprocessing.augment import AugmentationSettings
 from aunet.preprocessing.cache import PreparedCache
 from aunet.preprocessing.pipeline import Preprocessing
@@ -220,3 +224,29 @@ def test_channels_are_normalised_after_the_random_changes(pictures: Path, tmp_pa
 
     assert torch.equal(after.masks, before.masks)
     assert np.array_equal(after.images.numpy(), normalised.to_channels(before.images.numpy()[0]))
+
+
+@pytest.mark.parametrize("writer", ["_keep", "write_text"])
+def test_a_cache_without_room_leaves_no_image_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    dataset = open_dataset(f"folder:{drawn_on_breasts(tmp_path)}")
+    for path in tmp_path.iterdir():
+        os.utime(path, (1, 1))  # so old that its hash is worth a note
+    monkeypatch.setattr(kept, writer, no_room)
+
+    with pytest.raises(WriteError, match="can't keep prepared samples there"):
+        prepare_samples(Sides(dataset.samples, ()), PreparedCache(tmp_path / "cache", SETTINGS))
+
+
+def test_an_image_that_goes_missing_in_training_is_named_by_its_case(tmp_path: Path) -> None:
+    """The name of its file may hold a patient's code."""
+    dataset = open_dataset(f"folder:{drawn_on_breasts(tmp_path)}")
+    samples = [replace(dataset.samples[0], case="20000011", image_path=tmp_path / "20000011_968fa2e15f015000.png")]
+    prepared = PreparedImages(samples, PreparedCache(None, SETTINGS))
+
+    with pytest.raises(TrainingError, match=r"^20000011: .*could be read when the run began") as caught:
+        prepared[Draw(0, 0)]
+
+    assert "968fa2e15f015000" not in "".join(traceback.format_exception(caught.value))

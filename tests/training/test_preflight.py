@@ -8,6 +8,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from aunet.errors import TrainingError
+from aunet.inference.diagnosis import Space
 from aunet.models.card import NetworkSettings
 from aunet.models.factory import build_network
 from aunet.training import preflight as module
@@ -108,10 +109,7 @@ def test_shared_memory_is_looked_at_for_workers_only(tmp_path: Path) -> None:
 
 
 def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit, usage = tmp_path / "memory.max", tmp_path / "memory.current"
-    limit.write_text("1000000\n")
-    usage.write_text("400000\n")
-    monkeypatch.setattr(module, "_CGROUP_FILES", ((limit, usage),))
+    monkeypatch.setattr(module, "container_memory", lambda: Space(total=1_000_000, free=600_000))
 
     found = _preflight(tmp_path)
 

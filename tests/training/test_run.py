@@ -431,3 +431,20 @@ def test_checkpoints_say_what_their_training_images_are_like(
     for file in (run.best, run.last):
         assert Population.from_json(read_card(file).training_images) == expected
     assert (expected.images, expected.patients) == (7, 7)
+
+
+def test_a_run_cut_off_while_its_first_files_are_written_can_go_on(
+    dataset: DataSet, make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise CrashError
+
+    recipe = make_recipe(training={"epochs": 1})
+    monkeypatch.setattr(module, "write_splits", crash)
+    with pytest.raises(CrashError):
+        train(recipe, dataset, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "ledger.csv").is_file()
+    (tmp_path / "run" / ".x0.part").write_text("half of a file")
+    monkeypatch.undo()
+
+    assert train(recipe, dataset, tmp_path / "run", resume=True).epochs == 1

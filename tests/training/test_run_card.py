@@ -1,23 +1,28 @@
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aunet.datasets.dataset import DataSet
+from aunet.datasets.ledger import Ledger
 from aunet.datasets.source import Source
 from aunet.models.card import ModelCard
-from aunet.preprocessing.population import population_of
+from aunet.preprocessing.population import Profile, population_of
 from aunet.training.hardware import choose_hardware
 from aunet.training.recipe import load_recipe
 from aunet.training.run_card import card_of_run, remind_of_source
 
+PROFILE = Profile("p", tuple(i / 100 for i in range(101)), 64, 48, None, 0.5, 0.75, (), ())
 SOURCE = Source("Our hospital, 2024", "not for release")
 
 
 def _card(recipe: str, source: Source | None, *overrides: str) -> ModelCard:
     return card_of_run(
-        load_recipe(Path(recipe), list(overrides)), source, choose_hardware("cpu", "32-true"), None, population_of([])
+        load_recipe(Path(recipe), list(overrides)),
+        source,
+        choose_hardware("cpu", "32-true"),
+        None,
+        population_of([PROFILE]),
     )
 
 
@@ -53,10 +58,10 @@ def test_the_recipe_goes_before_the_data_set() -> None:
 
 @pytest.mark.parametrize(("source", "override"), [(None, []), (SOURCE, []), (None, ["provenance.data_source=x"])])
 def test_where_nothing_is_stated_the_log_says_how(
-    dataset: DataSet, caplog: pytest.LogCaptureFixture, source: Source | None, override: list[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, source: Source | None, override: list[str]
 ) -> None:
     caplog.set_level(logging.INFO)
 
-    remind_of_source(load_recipe(Path("cpu/aunet_w16"), override), replace(dataset, source=source))
+    remind_of_source(load_recipe(Path("cpu/aunet_w16"), override), DataSet("made", tmp_path, (), Ledger(()), source))
 
     assert ("source.toml" in caplog.text) == (source is None and not override)

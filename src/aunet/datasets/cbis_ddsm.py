@@ -101,7 +101,9 @@ def read_cbis_ddsm(
     wanted = [case for case in cases if case.is_wanted and not case.problems]
     _find_files(root, tree, wanted, mask_policy, on_progress)
     notes += [*tree.notes, *_layouts(wanted), *_shared_with_the_other_kind(cases), *_not_in_tables(tree, cases)]
-    return _dataset(root, cases, notes, _expectations(rows, findings))
+    table = next(root / paths[0] for paths in tree.tables.values() if paths)
+    source = read_source(root, beside=table, otherwise=SOURCE)
+    return _dataset(root, cases, notes, _expectations(rows, findings), source)
 
 
 def _read_tables(root: Path, tree: Tree) -> tuple[list[Finding], list[str]]:
@@ -281,7 +283,11 @@ def _expectations(rows: Sequence[Finding], findings: Findings) -> tuple[Expectat
 
 
 def _dataset(
-    root: Path, cases: Sequence[_Case], notes: Sequence[str], expectations: tuple[Expectation, ...]
+    root: Path,
+    cases: Sequence[_Case],
+    notes: Sequence[str],
+    expectations: tuple[Expectation, ...],
+    source: Source | None,
 ) -> DataSet:
     samples = tuple(
         _sample(case, case.image, root)
@@ -293,7 +299,7 @@ def _dataset(
         if case.name in shared:
             case.problems.append(SHARED_PATIENT)
     ledger = Ledger(tuple(_ledger_row(case) for case in cases), tuple(printable(note) for note in notes), expectations)
-    return DataSet(root.resolve().name, root, samples, ledger, read_source(root, otherwise=SOURCE))
+    return DataSet(root.resolve().name, root, samples, ledger, source)
 
 
 def _ledger_row(case: _Case) -> LedgerRow:

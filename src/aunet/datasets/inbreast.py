@@ -92,7 +92,7 @@ def read_inbreast(root: Path, *, only_with_mass: bool = True, on_progress: OnPro
     look_at_each(lambda case: _look(case, files, marked, only_with_mass=only_with_mass), known, on_progress)
     samples = tuple(_sample(case) for case in cases if case.is_known and not case.problems and not case.left_out)
     ledger = Ledger(tuple(_ledger_row(case) for case in cases), tuple(notes), _expectations(known))
-    return DataSet(root.resolve().name, root, samples, ledger, read_source(root, otherwise=SOURCE))
+    return DataSet(root.resolve().name, root, samples, ledger, read_source(root, beside=table, otherwise=SOURCE))
 
 
 def _read_table(path: Path) -> list[_Case]:

@@ -24,11 +24,12 @@ class Source:
         return ", ".join(filter(None, (self.citation, self.licence)))
 
 
-def read_source(root: Path, *, otherwise: Source | None = None) -> Source | None:
+def read_source(root: Path, *, beside: Path | None = None, otherwise: Source | None = None) -> Source | None:
     """What `source.toml` in a data set's folder says.
 
     Args:
-        root: The folder.
+        root: The folder that was given.
+        beside: A file below it, the data set's table say: its folder and those above come first.
         otherwise: What is known without that file.
 
     Returns:
@@ -37,8 +38,9 @@ def read_source(root: Path, *, otherwise: Source | None = None) -> Source | None
     Raises:
         DatasetError: The file can't be read, or holds something else.
     """
-    path = root / SOURCE_NAME
-    if not path.exists():
+    above = () if beside is None else [folder for folder in beside.parents if folder.is_relative_to(root)]
+    path = next((folder / SOURCE_NAME for folder in (*above, root) if (folder / SOURCE_NAME).exists()), None)
+    if path is None:
         return otherwise
     expected = 'expected lines such as citation = "our hospital, 2024" and licence = "not for release"'
     try:

@@ -13,11 +13,11 @@ from scipy.optimize import minimize_scalar
 
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.splits import samples_of
-from aunet.errors import AunetError, DatasetError
+from aunet.errors import DatasetError
 from aunet.inference.backends.backend import Images
 from aunet.inference.segmenter import Segmenter
 from aunet.inference.variations import VariedBackend, logits_of
-from aunet.io.files import reason_for
+from aunet.io.files import UNREADABLE, reason_for
 from aunet.metrics.calibration import reliability_of
 from aunet.metrics.detection import (
     SCORE,
@@ -387,7 +387,7 @@ def _predicted(
         for sample in samples[start : start + batch]:
             try:
                 prepared.append(cache.load(sample))
-            except (AunetError, OSError, ValueError) as error:
+            except UNREADABLE as error:
                 logger.warning("%s: left out: %s", sample.case, reason_for(sample, error))
         if prepared:
             images.extend(_answers(prepared, segmenter))

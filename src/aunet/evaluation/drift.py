@@ -8,10 +8,10 @@ import numpy as np
 from scipy.stats import ks_2samp, kstwobign
 
 from aunet.datasets.dataset import DataSet
-from aunet.errors import AunetError, DatasetError
+from aunet.errors import DatasetError
 from aunet.evaluation.summary import Failure
 from aunet.inference.training_images import training_images
-from aunet.io.files import reason_for
+from aunet.io.files import UNREADABLE, reason_for
 from aunet.models.card import ModelCard
 from aunet.preprocessing.cache import PreparedCache
 from aunet.preprocessing.pipeline import Preprocessing
@@ -210,7 +210,7 @@ def drift_of(
     for done, sample in enumerate(dataset.samples, start=1):
         try:
             profiles.append(profile_of(cache.load(sample), settings))
-        except (AunetError, OSError, ValueError) as error:
+        except UNREADABLE as error:
             failures.append(Failure(sample.case, reason_for(sample, error)))
         if on_progress is not None:
             on_progress(done, len(dataset.samples))

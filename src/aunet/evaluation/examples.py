@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from aunet.errors import AunetError
 from aunet.evaluation.figures import overlay
 from aunet.evaluation.rows import ImageRow
 from aunet.evaluation.scoring import Scoring, marked, predict
+from aunet.io.files import UNREADABLE
 from aunet.sample import Sample
 
 Rank = Literal["best", "median", "worst"]
@@ -59,7 +59,7 @@ def draw_examples(rows: Sequence[ImageRow], samples: Sequence[Sample], scoring: 
     for rank, row in choose_examples(rows):
         try:
             prepared = scoring.cache.load(by_case[row.case])
-        except (AunetError, OSError, ValueError):
+        except UNREADABLE:
             continue
         (probability,) = predict([prepared], scoring.segmenter)
         if probability is not None:

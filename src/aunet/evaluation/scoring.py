@@ -11,9 +11,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from aunet.errors import AunetError
 from aunet.evaluation.rows import ImageRow
-from aunet.io.files import read_mask, reason_for
+from aunet.io.files import UNREADABLE, read_mask, reason_for
 from aunet.metrics.calibration import NO_PIXELS, Reliability, reliability_of
 from aunet.metrics.detection import ImageDetections, detect, keep_regions, label_masses
 from aunet.metrics.scores import MaskScores, outcome_of, score_masks, worst_scores
@@ -143,7 +142,7 @@ def _read(sample: Sample, cache: PreparedCache) -> Read:
     """A sample made ready; what can't be read is a result here, not an error."""
     try:
         prepared = cache.load(sample)
-    except (AunetError, OSError, ValueError) as error:
+    except UNREADABLE as error:
         reason = reason_for(sample, error)
         logger.warning("%s: no prediction: %s", sample.case, reason)
         return Read(sample, None, _count_masses(sample), reason)
@@ -157,7 +156,7 @@ def _count_masses(sample: Sample) -> int:
     """Masses of the source masks; one where there should be a mask and it can't be read."""
     try:
         return sum(int(label_masses(read_mask(path).pixels).max(initial=0)) for path in sample.mask_paths)
-    except (AunetError, OSError, ValueError):
+    except UNREADABLE:
         return 1
 
 

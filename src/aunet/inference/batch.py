@@ -144,6 +144,7 @@ class _Batch:
         self.options = options
         self.records = records
         self.n_reused = 0
+        self._hashes: dict[Path, str] = {}
 
     def run(self, files: Sequence[Input]) -> Iterator[Result]:
         """The result of each input, in order.
@@ -184,7 +185,7 @@ class _Batch:
         if before.place_sha256 == known.place_sha256 and before.path.exists():
             return False
         try:
-            return _content_hash(file) == known.key.content_sha256
+            return self._content_hash(file) == known.key.content_sha256
         except (OSError, ReadError):
             return False
 
@@ -192,7 +193,7 @@ class _Batch:
         """The first stage, in a reading thread: the image prepared, or the result already there, or an error."""
         job = _Job(file, name, self._key(""))
         try:
-            job = replace(job, key=self._key(_content_hash(file)))
+            job = replace(job, key=self._key(self._content_hash(file)))
             known = self.records.get(name)
             if known is not None and known.key == job.key and known.is_complete_in(self.out):
                 return replace(known, input=file.typed, place_sha256=file.place_sha256)
@@ -292,6 +293,19 @@ class _Batch:
         file = job.file
         return Result(file.typed, file.place_sha256, job.name, job.key, "failed", error=_reason(file, error))
 
+    def _content_hash(self, file: Input) -> str:
+        """SHA-256 of an input, which is read for it once in a run.
+
+        Raises:
+            ReadError: It is no file; a pipe would be waited for without end.
+        """
+        if file.path.exists() and not file.path.is_file():
+            msg = f"{file.typed}: a pipe, a device or a folder; give a file"
+            raise ReadError(msg)
+        if file.path not in self._hashes:
+            self._hashes[file.path] = digest(file.path)
+        return self._hashes[file.path]
+
     def _key(self, content_sha256: str) -> Key:
         return Key(
             content_sha256=content_sha256,
@@ -326,18 +340,6 @@ def _short(weights_sha256: str) -> str:
     """The beginning of each hash, at most what DICOM has room for."""
     hashes = weights_sha256.split(";")
     return hashes[0][:12] if len(hashes) == 1 else "+".join(one[:8] for one in hashes)[:50]
-
-
-def _content_hash(file: Input) -> str:
-    """SHA-256 of an input.
-
-    Raises:
-        ReadError: It is no file; a pipe would be waited for without end.
-    """
-    if file.path.exists() and not file.path.is_file():
-        msg = f"{file.typed}: a pipe, a device or a folder; give a file"
-        raise ReadError(msg)
-    return digest(file.path)
 
 
 def _reason(file: Input, error: Exception) -> str:

@@ -42,6 +42,11 @@ _LIBRARIES = (
 )
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, never written to
 _TRAIN_LIBRARIES = ("torch", "lightning", "safetensors", "onnx", "onnxscript", "tensorboard", "psutil")
+_CONTROL_GROUP_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Limit, use, and what of the use are files that were read, of either version of Linux's control groups."""
 _LITTLE_MEMORY = 2 * 2**30
 _LITTLE_SHARED_MEMORY = 256 * 2**20
 
@@ -197,7 +202,7 @@ def _processors() -> int:
 def _memory() -> Space | None:
     """Memory of the machine, or of the container where that is less."""
     machine = _machine_memory(Path("/proc/meminfo"))
-    container = _container_memory(Path("/sys/fs/cgroup"))
+    container = container_memory()
     spaces = [space for space in (machine, container) if space is not None]
     return min(spaces, key=lambda space: space.free, default=None)
 
@@ -214,15 +219,30 @@ def _machine_memory(meminfo: Path) -> Space | None:
     return Space(total=kibibytes["MemTotal"] * 1024, free=kibibytes["MemAvailable"] * 1024)
 
 
-def _container_memory(control_group: Path) -> Space | None:
-    try:
-        limit = (control_group / "memory.max").read_text(encoding="ascii").strip()
-        used = (control_group / "memory.current").read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-    if limit == "max":
-        return None
-    return Space(total=int(limit), free=max(0, int(limit) - int(used)))
+def container_memory(control_groups: Path = Path("/sys/fs/cgroup")) -> Space | None:
+    """Memory of the container that this process runs in.
+
+    What the system keeps of files that were read counts as free: it is given back when somebody needs it.
+
+    Args:
+        control_groups: Where Linux shows them, of the second version or the first.
+
+    Returns:
+        Its limit and what is left of it; None without a limit.
+    """
+    for limit_file, used_file, kept_files in _CONTROL_GROUP_FILES:
+        try:
+            limit, used, statistics = (
+                (control_groups / name).read_text(encoding="ascii")
+                for name in (limit_file, used_file, str(Path(limit_file).with_name("memory.stat")))
+            )
+        except OSError:
+            continue
+        if limit.strip().isdecimal():
+            entries = dict(line.split() for line in statistics.splitlines())
+            taken = int(used) - int(entries.get(kept_files, 0))
+            return Space(total=int(limit), free=max(0, int(limit) - taken))
+    return None
 
 
 def _disk() -> Space:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,12 +112,13 @@ def name_results(
     by_folded = {name.casefold(): name for name in owners}
     # Names of inputs that have one already are set aside first, so that nobody else takes them.
     taken = {kept[place].casefold() for place in places if place in kept}
+    numbers: Counter[str] = Counter()
     names = []
     for file, place in zip(files, places, strict=True):
         if place in kept:
             names.append(kept[place])
             continue
-        for name in _candidates(file):
+        for name in _candidates(file, numbers):
             folded = name.casefold()
             if folded not in taken and (folded not in by_folded or is_same_image(file, by_folded[folded])):
                 names.append(name)
@@ -137,7 +139,8 @@ def readable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _candidates(file: Input) -> Iterator[str]:
+def _candidates(file: Input, numbers: Counter[str]) -> Iterator[str]:
+    """Names that an input may have, the best first; `numbers` holds how far each short name has been counted up."""
     *folders, last = readable(file.relative.as_posix()).split("/")
     ending = Path(last).suffix if Path(last).suffix.lower() in IMAGE_ENDINGS else ""
     relative = Path(*map(folder_part, folders), bounded(last, ending=ending))
@@ -149,10 +152,9 @@ def _candidates(file: Input) -> Iterator[str]:
     folder = folder_part(readable(file.path.parent.resolve().name))
     if folder:
         yield f"{folder}/{short}"
-    number = 2
     while True:
-        yield f"{short}-{number}"
-        number += 1
+        numbers[short] += 1
+        yield f"{short}-{numbers[short] + 1}"
 
 
 def _found_at(paths: Sequence[Path]) -> Iterator[Input | PassedOver]:

@@ -56,8 +56,10 @@ class VariedBackend:
         return tuple(np.flip(answer, axes) for answer, axes in answers)
 
     def _at_scale(self, images: Images, scale: float, *, as_it_is: Probabilities) -> Probabilities:
-        # What a smaller image leaves free is background.
-        scaled = np.stack([_scaled(image, scale, around=float(image.min())) for image in images])
+        # What a smaller image leaves free is background, which each channel has its own value of.
+        scaled = np.stack([
+            np.stack([_scaled(plane, scale, around=float(plane.min())) for plane in image]) for image in images
+        ])
         seen = _scaled(logits_of(self.backend.probability(scaled)), 1 / scale, around=np.nan)
         # The rim of an enlarged image leaves the grid; the network has seen it only as it is.
         answer: Probabilities = np.where(np.isnan(seen), as_it_is, expit(seen))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Integer
+from scipy import ndimage
 
 from aunet.errors import DicomReadError, ImageReadError, ReadError
 from aunet.io.contours import fill_regions, is_contours, named_regions, read_regions
@@ -158,6 +159,10 @@ def read_sample(sample: Sample, *, allow_for_processing: bool = False) -> tuple[
     return mammogram, read_reference(sample, mammogram.shape)
 
 
+UNREADABLE = (ReadError, OSError, ValueError)
+"""What reading one sample ends with where the sample is to blame; a `WriteError` of the cache is no such error."""
+
+
 def reason_for(sample: Sample, error: Exception) -> str:
     """Why a sample can't be used, in words that may be logged and written down.
 
@@ -231,7 +236,7 @@ def _brought_to(shape: Shape, path: Path) -> Mask:
     """The mask in a file, resized where it is another size of the same grid.
 
     Raises:
-        ReadError: It has another shape, and can't be of that grid.
+        ReadError: It has another shape and can't be of that grid, or a region of it would vanish.
     """
     mask = read_mask(path)
     if mask.pixels.shape == shape:
@@ -241,7 +246,16 @@ def _brought_to(shape: Shape, path: Path) -> Mask:
     except ReadError as error:
         msg = f"{path}: {error}"
         raise ReadError(msg) from error
-    return Mask(_resized(mask.pixels, shape), (*mask.notes, note))
+    regions, count = ndimage.label(mask.pixels, structure=np.ones((3, 3)))
+    resized = _resized(regions, shape)
+    lost = count - np.count_nonzero(np.unique(resized))
+    if lost:
+        msg = (
+            f"{path}: {lost} of {count} regions would be smaller than a pixel if the mask were brought to the "
+            f"{shape[0]} x {shape[1]} pixels of the image; draw the mask on the image's own pixels"
+        )
+        raise ReadError(msg)
+    return Mask(resized > 0, (*mask.notes, note))
 
 
 def resizing(mask: Shape, image: Shape) -> str:
@@ -294,13 +308,13 @@ def _opens_as_dicom(path: Path) -> bool:
         raise ReadError(msg) from error
 
 
-def _resized(mask: Mask2D, shape: Shape) -> Bool[np.ndarray, "rows columns"]:
-    """The mask on another grid over the same picture, each pixel from the nearest one."""
+def _resized(regions: Integer[np.ndarray, "h w"], shape: Shape) -> Integer[np.ndarray, "rows columns"]:
+    """Numbered regions on another grid over the same picture, each pixel from the nearest one."""
     rows, columns = (
         ((np.arange(size) + 0.5) * (before / size)).astype(np.int64)
-        for size, before in zip(shape, mask.shape, strict=True)
+        for size, before in zip(shape, regions.shape, strict=True)
     )
-    resized: Bool[np.ndarray, "rows columns"] = mask[np.ix_(rows, columns)]
+    resized: Integer[np.ndarray, "rows columns"] = regions[np.ix_(rows, columns)]
     return resized
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import cc3d
 import numpy as np
-from jaxtyping import Float64, UInt16
+from jaxtyping import Float64, UInt
 
 from aunet.metrics.overlap import refuse_other_shape
 from aunet.sample import Mask2D, Probability
@@ -106,7 +106,7 @@ class Froc:
         return max(kept, default=0.0)
 
 
-def label_masses(mask: Mask2D) -> UInt16[np.ndarray, "h w"]:
+def label_masses(mask: Mask2D) -> UInt[np.ndarray, "h w"]:
     """Number the masses of a mask: regions of pixels that touch at a side or at a corner.
 
     Args:
@@ -117,12 +117,12 @@ def label_masses(mask: Mask2D) -> UInt16[np.ndarray, "h w"]:
     """
     # As bytes: of a bool array with an odd side, connected-components-3d 4.1.1 numbers pixels that are background.
     pixels = np.ascontiguousarray(mask).view(np.uint8)
-    labels: UInt16[np.ndarray, "h w"] = cc3d.connected_components(pixels, connectivity=8, out_dtype=np.uint16)
+    labels: UInt[np.ndarray, "h w"] = cc3d.connected_components(pixels, connectivity=8)
     return labels
 
 
 def region_scores(
-    labels: UInt16[np.ndarray, "h w"], probability: Probability, *, score: Score = SCORE
+    labels: UInt[np.ndarray, "h w"], probability: Probability, *, score: Score = SCORE
 ) -> Float64[np.ndarray, " regions"]:
     """How sure each region is: the score by which FROC is drawn and below which a region is dropped.
 
@@ -176,9 +176,9 @@ def detect(
 ) -> ImageDetections:
     """Say which masses of one image were found.
 
-    In the order of their scores, each region takes the mass that
-    it overlaps most, if their IoU reaches `least_iou` and no region before it took that mass; a second region on one
-    mass is a false positive. A stricter threshold on the scores so never changes what the remaining regions find.
+    In the order of their scores, each region takes, of the masses that no region before it took, the one that it
+    overlaps most, if their IoU reaches `least_iou`; a second region on one mass is a false positive. A stricter
+    threshold on the scores so never changes what the remaining regions find.
 
     Args:
         prediction: Predicted mask.
@@ -233,7 +233,7 @@ def froc(images: Sequence[ImageDetections]) -> Froc:
 
 
 def _ious(
-    regions: UInt16[np.ndarray, "h w"], masses: UInt16[np.ndarray, "h w"], *, n_regions: int, n_masses: int
+    regions: UInt[np.ndarray, "h w"], masses: UInt[np.ndarray, "h w"], *, n_regions: int, n_masses: int
 ) -> Float64[np.ndarray, "regions masses"]:
     """IoU of every region with every mass."""
     pairs = regions.astype(np.int64).ravel() * (n_masses + 1) + masses.ravel()

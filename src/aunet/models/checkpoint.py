@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -71,14 +73,11 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
         return _load_bundle(path)
     metadata = _metadata(path)
     card = card_of(metadata, path=path)
-    try:
+    with _of_usable_card(path):
         weights = load(path.read_bytes())
         # Before the network takes memory: a card from elsewhere may ask for any size. Only networks with an encoder of
         # timm, and those of others, take it here already.
         expected = _expected(card.network)
-    except (SafetensorError, ValueError, RuntimeError, TypeError, OverflowError, KeyError, OSError) as error:
-        msg = f"{path}: the checkpoint can't be used ({error}); take another copy"
-        raise CheckpointError(msg) from error
     if difference := _difference(weights, expected):
         msg = f"{path}: its weights don't fit the network {card.network.name!r} of its model card: {difference}"
         raise CheckpointError(msg)
@@ -116,6 +115,20 @@ def read_card(path: Path) -> ModelCard:
     return card_of(_metadata(path), path=path)
 
 
+@contextmanager
+def _of_usable_card(path: Path) -> Iterator[None]:
+    """A block that reads weights, or builds the network that a card asks for.
+
+    Raises:
+        CheckpointError: There can be no such network, or no such weights.
+    """
+    try:
+        yield
+    except (SafetensorError, ValueError, RuntimeError, TypeError, OverflowError, KeyError, OSError) as error:
+        msg = f"{path}: the checkpoint can't be used ({error}); take another copy"
+        raise CheckpointError(msg) from error
+
+
 def _load_bundle(path: Path) -> tuple[nn.Module, ModelCard]:
     """The network in a bundle and its card.
 
@@ -124,7 +137,8 @@ def _load_bundle(path: Path) -> tuple[nn.Module, ModelCard]:
     """
     weights, metadata = read_bundle(path)
     card = card_of(metadata, path=path)
-    network = blank_network(card.network)
+    with _of_usable_card(path):
+        network = blank_network(card.network)
     expected = network.state_dict()
     # Batches are counted in training only, and no graph has the count.
     counts = {name: torch.zeros_like(tensor, device="cpu") for name, tensor in expected.items() if _is_count(name)}

@@ -57,4 +57,4 @@ def combined(checkpoints: Sequence[Path]) -> tuple[nn.Module, ModelCard]:
 
 
 def _each_once(texts: Sequence[str]) -> str:
-    return "; ".join(dict.fromkeys(texts))
+    return "; ".join(dict.fromkeys(filter(None, texts)))

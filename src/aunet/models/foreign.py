@@ -32,7 +32,7 @@ from aunet.models.card import NetworkSettings
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 # What constructors and forward passes raise where something given to them doesn't suit them.
-_COMPLAINTS = (TypeError, ValueError, LookupError, AttributeError, AssertionError, RuntimeError, OSError)
+_COMPLAINTS = (TypeError, ValueError, LookupError, AttributeError, AssertionError, RuntimeError, OSError, ImportError)
 
 
 class ForeignNetwork(nn.Module):

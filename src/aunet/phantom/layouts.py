@@ -246,8 +246,8 @@ def claim(out: Path, *, settings: Settings) -> None:
                 "name another folder or remove this one"
             )
             raise DatasetError(msg)
-    elif (out / TABLE_NAME).exists():
-        msg = f"{out}: holds a data set that is not of phantoms; name another folder"
+    elif out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
+        msg = f"{out}: holds files that are no phantoms; name a new folder"
         raise DatasetError(msg)
     else:
         write_text(path, text)

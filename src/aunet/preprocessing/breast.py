@@ -210,16 +210,17 @@ def _opened(mask: Mask2D, *, radius: int) -> Mask2D:
     return reached
 
 
-def largest_region(mask: Mask2D) -> Mask2D:
-    """The largest connected region of a mask, by its sides.
+def largest_region(mask: Mask2D, *, by_corners: bool = False) -> Mask2D:
+    """The largest connected region of a mask.
 
     Args:
         mask: Any mask.
+        by_corners: Whether pixels that touch at a corner hold together, as those of a mass do; else sides alone count.
 
     Returns:
         The region; the mask itself where it has no other.
     """
-    labels, count = ndimage.label(mask)
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3)) if by_corners else None)
     if count < 2:
         return mask
     areas = np.bincount(labels.ravel())

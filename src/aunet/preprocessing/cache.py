@@ -11,7 +11,8 @@ import json
 import logging
 import time
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -85,10 +86,7 @@ class PreparedCache:
             sample: What to read.
 
         Returns:
-            The prepared sample; its arrays are the caller's own.
-
-        Raises:
-            WriteError: The folder takes no entry.
+            The prepared sample; its arrays are the caller's own. A folder that takes no entry is a `WriteError`.
         """
         if self.folder is None:
             return self._prepared(sample)
@@ -100,11 +98,8 @@ class PreparedCache:
         if kept is not None:
             return kept
         prepared = self._prepared(sample)
-        try:
+        with _writing(self.folder):
             _keep(prepared, entry=self.folder / key)
-        except OSError as error:
-            msg = f"{self.folder}: can't keep prepared samples there ({error.strerror}); name another folder"
-            raise WriteError(msg) from error
         return prepared
 
     def _prepared(self, sample: Sample) -> PreparedSample:
@@ -148,7 +143,8 @@ class PreparedCache:
             sha256 = digest(path)
             if time.time() - state.st_mtime < _FRESH_S:
                 return sha256
-            write_text(note, json.dumps({"identity": identity[1:], "sha256": sha256}))
+            with _writing(folder):
+                write_text(note, json.dumps({"identity": identity[1:], "sha256": sha256}))
         self._hashes[identity] = sha256
         return sha256
 
@@ -192,6 +188,20 @@ class PreparedCache:
             msg = "its checksum differs"
             raise ValueError(msg)
         self._checked.add(key)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """A block that writes into the folder of the cache.
+
+    Raises:
+        WriteError: The system does not let it.
+    """
+    try:
+        yield
+    except OSError as error:
+        msg = f"{folder}: can't keep prepared samples there ({error.strerror}); name another folder"
+        raise WriteError(msg) from error
 
 
 def _keep(prepared: PreparedSample, *, entry: Path) -> None:

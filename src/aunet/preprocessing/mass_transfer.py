@@ -79,6 +79,8 @@ def with_mass_of(image: Image, mask: Mask2D, donor: WithMass, rng: np.random.Gen
         return WithMass(image, mask)
     one = labels == rng.integers(1, count + 1)
     grown = _grown(one) & (donor.image > donor.image.min())
+    if not (grown & one).any():  # all of it where artefacts were removed
+        return WithMass(image, mask)
     box = ndimage.find_objects(grown.astype(np.uint8))[0]
     contrast = (donor.image - _continued(donor.image, grown))[box]
     if contrast[one[box]].mean() < _LEAST_CONTRAST * float(np.ptp(donor.image)):

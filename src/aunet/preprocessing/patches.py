@@ -2,9 +2,9 @@
 
 import math
 
-import cc3d
 import numpy as np
 
+from aunet.preprocessing.breast import largest_region
 from aunet.preprocessing.grid import Crop
 from aunet.sample import Mask2D
 
@@ -35,19 +35,11 @@ def patch_around(mask: Mask2D, *, margin: float) -> Crop:
     if not mask.any():
         msg = "a mass-centred patch needs a mask with a mass; this one is empty (leave such images out)"
         raise ValueError(msg)
-    rows, columns = np.nonzero(_largest_mass(mask))
+    rows, columns = np.nonzero(largest_region(mask, by_corners=True))
     factor = math.sqrt(1 + margin)
     top, bottom = _enlarged(int(rows.min()), int(rows.max()) + 1, factor=factor, end=mask.shape[0])
     left, right = _enlarged(int(columns.min()), int(columns.max()) + 1, factor=factor, end=mask.shape[1])
     return Crop(top, left, bottom - top, right - left)
-
-
-def _largest_mass(mask: Mask2D) -> Mask2D:
-    labels = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=8)
-    areas = np.bincount(labels.ravel())
-    areas[0] = 0
-    largest: Mask2D = labels == np.argmax(areas)
-    return largest
 
 
 def _enlarged(first: int, last: int, *, factor: float, end: int) -> tuple[int, int]:

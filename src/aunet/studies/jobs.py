@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -22,7 +21,6 @@ from aunet.studies.lock import locked
 from aunet.studies.sources import Source
 from aunet.training.data import sides_of
 from aunet.training.recipe import Recipe
-from aunet.training.resuming import RECIPE
 from aunet.training.run import prepare, train
 
 logger = logging.getLogger(__name__)
@@ -121,8 +119,8 @@ def make_jobs(
 def arm_key(arm: Arm, sources: Mapping[str, Source]) -> str:
     """Hash of everything that decides an arm's result.
 
-    That is the recipe with its seed and provenance, the version of this package, images, patients and sides, and the
-    weights that it starts from, of another arm or in a file.
+    That is the recipe with its seed and provenance, the version of this package, images, where they come from, patients
+    and sides, and the weights that it starts from, of another arm or in a file.
 
     Args:
         arm: The arm.
@@ -139,6 +137,7 @@ def arm_key(arm: Arm, sources: Mapping[str, Source]) -> str:
         recipe.hardware.model_dump(mode="json", include=_HARDWARE_OF_THE_RESULT),
         digest(weights) if weights.is_file() else "",
         sources[arm.data].identity(arm.fold),
+        str(sources[arm.data].dataset.source),
         None if arm.init is None else arm_key(arm.init, sources),
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -274,8 +273,6 @@ def _run(job: Job) -> Done:
 def _trained(job: Job) -> Done:
     """An arm whose training has ended, before it is tested."""
     run = job.folder / RUN
-    if run.is_dir() and not (run / RECIPE).is_file():
-        shutil.rmtree(run)  # cut off before it had begun, so there is nothing to go on with
     trained = train(
         job.recipe, job.part, run, init=None if job.init is None else job.init.weights, resume=True, cache=job.cache
     )

@@ -9,10 +9,9 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from aunet.errors import AunetError
 from aunet.evaluation.scoring import marked, predict
 from aunet.inference.segmenter import Segmenter
-from aunet.io.files import reason_for
+from aunet.io.files import UNREADABLE, reason_for
 from aunet.metrics.overlap import dice
 from aunet.preprocessing.cache import PreparedCache, PreparedSample
 from aunet.sample import Mask2D
@@ -94,7 +93,7 @@ def show(case: str, label: str, jobs: Mapping[str, Sequence[Job]], entries: Sequ
                 segmenter = Segmenter.load(job.weights)
                 try:
                     prepared = PreparedCache(job.cache, segmenter.preprocessing).load(sample)
-                except (AunetError, OSError, ValueError) as error:
+                except UNREADABLE as error:
                     return Failed(f"{case}: {reason_for(sample, error)}")
                 (probability,) = predict([prepared], segmenter)
                 if probability is not None:

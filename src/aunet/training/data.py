@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from aunet.datasets.dataset import DataSet
 from aunet.datasets.ledger import Ledger, LedgerRow
 from aunet.datasets.splits import hold_out, samples_of
-from aunet.errors import AunetError, TrainingError
-from aunet.io.files import reason_for
+from aunet.errors import TrainingError
+from aunet.io.files import UNREADABLE, reason_for
 from aunet.preprocessing.augment import Augmentation, AugmentationSettings
-from aunet.preprocessing.cache import PreparedCache
+from aunet.preprocessing.cache import PreparedCache, PreparedSample
 from aunet.preprocessing.mass_transfer import WithMass, with_mass_of, without_masses
 from aunet.sample import Sample
 
@@ -106,7 +106,7 @@ def prepare_samples(
         for sample in samples:
             try:
                 notes = cache.load(sample).notes
-            except (AunetError, OSError, ValueError) as error:
+            except UNREADABLE as error:
                 reason = reason_for(sample, error)
                 logger.warning("%s is left out: %s", sample.case, reason)
                 rows.append(LedgerRow(sample.case, "refused", reason))
@@ -173,7 +173,7 @@ class PreparedImages(Dataset[Item]):
         return len(self._samples)
 
     def __getitem__(self, draw: Draw) -> Item:
-        prepared = self._cache.load(self._samples[draw.position])
+        prepared = self._loaded(draw.position)
         image, mask = prepared.image, prepared.mask
         if self._augmentation is not None:
             rng = np.random.default_rng((self._seed, draw.epoch, draw.position))
@@ -183,6 +183,19 @@ class PreparedImages(Dataset[Item]):
             image = self._cache.settings.to_channels(moved[0])
         return Item(torch.from_numpy(image), torch.from_numpy(mask), draw.position)
 
+    def _loaded(self, position: int) -> PreparedSample:
+        """A sample that could be read when the run began.
+
+        Raises:
+            TrainingError: It no longer can.
+        """
+        sample = self._samples[position]
+        try:
+            return self._cache.load(sample)
+        except UNREADABLE as error:
+            msg = f"{reason_for(sample, error)}; it could be read when the run began"
+            raise TrainingError(msg) from None  # what is below quotes the file's name, which may hold a patient's code
+
     def _with_other_masses(
         self, own: WithMass, augmentation: AugmentationSettings, rng: np.random.Generator
     ) -> WithMass:
@@ -191,7 +204,7 @@ class PreparedImages(Dataset[Item]):
         if hide < augmentation.hide_probability:
             own = WithMass(without_masses(own.image, own.mask, rng), np.zeros_like(own.mask))
         if paste < augmentation.paste_probability:
-            other = self._cache.load(self._samples[rng.integers(len(self._samples))])
+            other = self._loaded(int(rng.integers(len(self._samples))))
             own = with_mass_of(own.image, own.mask, WithMass(other.grey, other.mask), rng)
         return own
 

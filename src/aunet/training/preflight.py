@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aunet.errors import TrainingError
+from aunet.inference.diagnosis import container_memory
 from aunet.models.card import NetworkSettings
 from aunet.models.factory import blank_network
 from aunet.training.losses import segmentation_loss
@@ -22,10 +23,6 @@ _PROGRAM_BYTES = 700 * 2**20
 # How PyTorch's batch normalisation complains.
 _ONE_VALUE = "Expected more than 1 value per channel"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (looked at, never written to)
-_CGROUP_FILES = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
-    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +196,8 @@ def _existing(folder: Path) -> Path:
 def _available_memory() -> int:
     """Bytes that this process can still take, of the machine or of its container."""
     available = int(psutil.virtual_memory().available)
-    for limit_file, usage_file in _CGROUP_FILES:
-        try:
-            limit, usage = limit_file.read_text().strip(), usage_file.read_text().strip()
-        except OSError:
-            continue
-        if limit.isdecimal():
-            available = min(available, max(0, int(limit) - int(usage)))
-    return available
+    container = container_memory()
+    return available if container is None else min(available, container.free)
 
 
 def _readable(size_bytes: int) -> str:

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from aunet.errors import TrainingError
-from aunet.training.fine_tuning import Origin
+from aunet.training.fine_tuning import ORIGIN, Origin
 from aunet.training.recipe import Recipe, load_recipe
 from aunet.training.record import RunState, read_state
 
 RECIPE = "recipe.toml"
+"""Written when a run begins, after everything in `_BEFORE_THE_RECIPE`."""
+_BEFORE_THE_RECIPE = frozenset({"cache", "ledger.csv", "ledger.json", "splits.json", ORIGIN})
 
 
 def refuse_existing(out: Path, recipe: Recipe, *, resume: bool) -> None:
@@ -24,7 +26,10 @@ def refuse_existing(out: Path, recipe: Recipe, *, resume: bool) -> None:
     if out.exists() and not out.is_dir():
         msg = f"{out}: is a file; choose another folder for the run"
         raise TrainingError(msg)
-    is_used = out.is_dir() and any(entry.name != "cache" for entry in out.iterdir())
+    # One that was cut off before it began, or while it wrote its first files aside, has used nothing.
+    is_used = out.is_dir() and any(
+        entry.name not in _BEFORE_THE_RECIPE and not entry.name.startswith(".") for entry in out.iterdir()
+    )
     if is_used and not resume:
         msg = f"{out}: exists already; go on with it by --resume, or choose another folder (nothing was changed)"
         raise TrainingError(msg)
