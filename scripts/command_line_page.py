@@ -23,7 +23,8 @@ HEAD = """# Command line
     aunet [-v] VERB ...
 
 `-v` logs every image on the standard error. Every verb ends with status 0 if all went well, 1 if some inputs failed
-(each is named with its reason, the others are done), 2 if it was used wrongly. A second run picks up where the first
+(each is named with its reason, the others are done), 2 if it was used wrongly. A second run (of `aunet
+train` with `--resume`) picks up where the first
 was cut off. `DATA` is `cbis-ddsm:PATH` ([CBIS-DDSM](../how-to/cbis-ddsm.md)), `inbreast:PATH`
 ([INbreast](../how-to/inbreast.md)) or `folder:PATH`, a folder with [cases.csv](cases-csv.md). Options stand behind the
 kind: `cbis-ddsm,findings=mass|calcification|both,masks=resize|strict|drop:PATH`, `inbreast,images=mass|all:PATH`; the
