@@ -161,6 +161,26 @@ def test_a_prediction_that_is_no_probability_is_a_miss(draw: Draw, make_reader: 
     assert summary.missed == 2
 
 
+@pytest.mark.parametrize("with_cache", [False, True])
+def test_a_mass_cut_off_beside_another_counts_as_not_found(
+    draw: Draw, make_reader: MakeReader, tmp_path: Path, *, with_cache: bool
+) -> None:
+    dataset = draw(([MASS], [MASS, (40, 40, 3, 3)]))
+    reader = make_reader()
+    reader.preprocessing = replace(reader.preprocessing, patch_margin=None, crop=True)
+    dark = dataset.samples[0].image_path
+    pixels = np.asarray(Picture.open(dark)).copy()
+    pixels[30:], pixels[0, 0] = 0, 255
+    Picture.fromarray(pixels).save(dark)
+    os.utime(dark, (1, 1))
+    cache = tmp_path / "cache" if with_cache else None
+
+    for out in ("first", "again"):
+        (row,) = evaluate(reader, dataset, tmp_path / out, cache=cache).rows
+        assert row.detections.n_masses == 2
+        assert "1 masses lie outside of what preprocessing keeps" in row.notes
+
+
 def test_a_mass_that_preprocessing_cuts_off_is_a_miss(draw: Draw, make_reader: MakeReader, tmp_path: Path) -> None:
     dataset = draw(([MASS], [MASS]), ([], [(40, 40, 3, 3)]))
     reader = make_reader()

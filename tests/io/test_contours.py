@@ -13,7 +13,7 @@ from skimage.draw import polygon2mask
 
 from aunet.errors import ReadError
 from aunet.io.contours import Region, fill_regions, is_contours, named_regions, read_regions
-from aunet.io.files import read_mask, read_reference
+from aunet.io.files import count_masses, read_mask, read_reference
 from aunet.io.images import write_png
 from aunet.preprocessing.cache import PreparedCache
 from aunet.preprocessing.pipeline import Preprocessing
@@ -357,6 +357,20 @@ def test_a_samples_reference_is_filled_from_the_regions_of_its_names(tmp_path: P
     assert masses.instances[12, 13] == 2
     assert masses.pixels.sum() == 24
     assert everything.pixels.sum() == 36
+
+
+def test_masses_are_counted_without_the_image_whatever_holds_them(tmp_path: Path) -> None:
+    far = moved(SQUARE, 10, 10)
+    listed = outlines(tmp_path / "a.xml", roi(moved(SQUARE, 5, 5), "Cluster"), roi(SQUARE), roi(far))
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[1:3, 1:3] = drawn[8:9, 8:9] = 255
+    write_png(tmp_path / "b.png", drawn)
+    (tmp_path / "c.png").write_bytes(b"no picture")
+
+    counts = [count_masses(sample(path, names=("Mass",))) for path in (listed, tmp_path / "b.png", tmp_path / "c.png")]
+
+    assert counts == [2, 2, 1]
+    assert count_masses(sample(listed, tmp_path / "b.png", tmp_path / "c.png", names=("Mass",))) == 5
 
 
 def test_a_sample_whose_names_no_region_bears_has_an_empty_reference(tmp_path: Path) -> None:

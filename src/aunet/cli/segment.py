@@ -83,9 +83,11 @@ def _show(report: BatchReport, out: Path) -> None:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     n_segmented = len(report.results) - len(report.failed)
     n_with_mass = sum(bool(result.masses) for result in report.results)
+    n_without_seg = sum(bool(result.mask) for result in report.failed)
+    but_for_seg = f" ({n_without_seg} of them at the SEG alone)" if n_without_seg else ""
     console.print(
         f"{len(report.results)} images: {n_segmented} segmented ({report.n_reused} of them before), "
-        f"{len(report.failed)} failed; a mass in {n_with_mass}"
+        f"{len(report.failed)} failed{but_for_seg}; a mass in {n_with_mass}"
     )
     for result in report.failed[:_SHOWN_AT_MOST]:
         console.print(f"failed  {result.error}")

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from aunet.evaluation.rows import ImageRow
-from aunet.io.files import UNREADABLE, read_mask, reason_for
+from aunet.io.files import UNREADABLE, count_masses, reason_for
 from aunet.metrics.calibration import NO_PIXELS, Reliability, reliability_of
 from aunet.metrics.detection import ImageDetections, detect, keep_regions, label_masses
 from aunet.metrics.scores import MaskScores, outcome_of, score_masks, worst_scores
@@ -145,19 +145,11 @@ def _read(sample: Sample, cache: PreparedCache) -> Read:
     except UNREADABLE as error:
         reason = reason_for(sample, error)
         logger.warning("%s: no prediction: %s", sample.case, reason)
-        return Read(sample, None, _count_masses(sample), reason)
+        return Read(sample, None, count_masses(sample), reason)
     if prepared.mask.any():
-        return Read(sample, prepared, int(label_masses(prepared.mask).max()))
-    n_masses = _count_masses(sample)
+        return Read(sample, prepared, int(label_masses(prepared.mask).max()) + prepared.n_cut_off)
+    n_masses = count_masses(sample)
     return Read(sample, prepared, n_masses, MASS_LOST if n_masses else "")
-
-
-def _count_masses(sample: Sample) -> int:
-    """Masses of the source masks; one where there should be a mask and it can't be read."""
-    try:
-        return sum(int(label_masses(read_mask(path).pixels).max(initial=0)) for path in sample.mask_paths)
-    except UNREADABLE:
-        return 1
 
 
 def _score_batch(batch: Sequence[Read], scoring: Scoring) -> list[ImageRow]:

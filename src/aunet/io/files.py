@@ -232,6 +232,27 @@ def _filled(shape: Shape, path: Path, names: Sequence[str]) -> Mask:
         raise ReadError(msg) from error
 
 
+def count_masses(sample: Sample) -> int:
+    """How many masses a sample's mask files hold, by the files alone: its image may be unreadable.
+
+    Args:
+        sample: The row of a data set.
+
+    Returns:
+        Regions of its masks, named outlines of its lists; a file that can't be read counts for one.
+    """
+    return sum(_count_in(path, sample.region_names) for path in sample.mask_paths)
+
+
+def _count_in(path: Path, names: Sequence[str]) -> int:
+    try:
+        if _opens_as_contours(path):
+            return len(named_regions(read_regions(path), names))
+        return int(ndimage.label(read_mask(path).pixels, structure=np.ones((3, 3)))[1])
+    except UNREADABLE:
+        return 1
+
+
 def _brought_to(shape: Shape, path: Path) -> Mask:
     """The mask in a file, resized where it is another size of the same grid.
 

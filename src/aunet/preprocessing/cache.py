@@ -19,18 +19,22 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt8
+from scipy import ndimage
 
 from aunet.errors import WriteError
 from aunet.io.aside import digest, write_text, written_aside
 from aunet.io.files import read_sample
-from aunet.preprocessing.grid import Grid
+from aunet.preprocessing.grid import Crop, Grid
 from aunet.preprocessing.pipeline import Preprocessing, prepare
 from aunet.sample import Image, Mask2D, Sample, Spacing
 
 logger = logging.getLogger(__name__)
 
-CACHE_FORMAT = 5
+CACHE_FORMAT = 6
 """Part of every key; raised whenever preparing the same file by the same settings gives other numbers."""
+CUT_OFF = (
+    "{} masses lie outside of what preprocessing keeps; they count as not found, and overlap is measured without them"
+)
 _FRESH_S = 2.0
 """A file changed so short a time ago may change again without a new time stamp: its hash is not remembered yet."""
 _ABANDONED_S = 3600.0
@@ -54,6 +58,8 @@ class PreparedSample:
     """(row, column) millimetres a model pixel; None where the source gives no trustworthy value."""
     notes: tuple[str, ...] = ()
     """What reading and preparing repaired, one sentence each."""
+    n_cut_off: int = 0
+    """Masses of the source of which the model grid shows nothing; not counted where a patch is cut around one."""
 
 
 class PreparedCache:
@@ -105,6 +111,7 @@ class PreparedCache:
     def _prepared(self, sample: Sample) -> PreparedSample:
         mammogram, mask = read_sample(sample, allow_for_processing=self._allow_for_processing)
         prepared = prepare(mammogram.image, self.settings.grey(), mask=mask.pixels)
+        n_cut_off = _masses_beyond(prepared.grid.crop, mask.pixels) if self.settings.patch_margin is None else 0
         (grey,) = prepared.image
         spacing_mm = mammogram.spacing_mm
         return PreparedSample(
@@ -114,7 +121,8 @@ class PreparedCache:
             mask=prepared.grid.to_model_mask(mask.pixels),
             grid=prepared.grid,
             spacing_mm=prepared.grid.model_spacing_mm(spacing_mm) if spacing_mm else None,
-            notes=(*mammogram.notes, *mask.notes, *prepared.notes),
+            notes=(*mammogram.notes, *mask.notes, *prepared.notes, *([CUT_OFF.format(n_cut_off)] if n_cut_off else [])),
+            n_cut_off=n_cut_off,
         )
 
     def _key(self, sample: Sample, *, folder: Path) -> str:
@@ -168,6 +176,7 @@ class PreparedCache:
                 grid=grid,
                 spacing_mm=None if spacing is None else (float(spacing[0]), float(spacing[1])),
                 notes=tuple(note["notes"]),
+                n_cut_off=int(note["n_cut_off"]),
             )
         except FileNotFoundError:
             return None
@@ -204,6 +213,14 @@ def _writing(folder: Path) -> Iterator[None]:
         raise WriteError(msg) from error
 
 
+def _masses_beyond(crop: Crop, mask: Mask2D) -> int:
+    """How many masses have no pixel inside of a part of the image."""
+    if np.count_nonzero(crop.apply(mask)) == np.count_nonzero(mask):
+        return 0
+    masses, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    return int(count - np.count_nonzero(np.unique(crop.apply(masses))))
+
+
 def _keep(prepared: PreparedSample, *, entry: Path) -> None:
     """Write an entry, its note last."""
     content = prepared.grey.tobytes() + prepared.mask.tobytes()
@@ -214,6 +231,7 @@ def _keep(prepared: PreparedSample, *, entry: Path) -> None:
         "grid": json.loads(prepared.grid.to_json()),
         "spacing_mm": prepared.spacing_mm,
         "notes": prepared.notes,
+        "n_cut_off": prepared.n_cut_off,
     }
     write_text(entry.with_suffix(".json"), json.dumps(note))
 
