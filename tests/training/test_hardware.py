@@ -64,7 +64,9 @@ def test_auto_takes_the_gpu_in_bfloat16() -> None:
 def test_switches_and_random_numbers_are_put_back() -> None:
     before = (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(), torch.get_rng_state().clone())
 
-    with torch_settings(seed=1, deterministic=True, cudnn_benchmark=True, tf32=True, threads=1, keep_memory=False):
+    with torch_settings(
+        seed=1, deterministic=True, cudnn_benchmark=True, tf32=True, threads=before[1] + 1, keep_memory=False
+    ):
         inside = (torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision())
         torch.rand(3)
 

@@ -86,7 +86,7 @@ def _cpu_has_bfloat16() -> bool:
 
 
 @contextmanager
-def torch_settings(  # noqa: PLR0913, RUF100  (one for each switch of PyTorch)
+def torch_settings(
     *,
     seed: int,
     deterministic: bool,

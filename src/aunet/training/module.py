@@ -39,7 +39,7 @@ class ValidationScores(NamedTuple):
 class SegmentationTask(LightningModule):
     """A network, its loss, its optimizer, and its scores on the validation images."""
 
-    def __init__(  # noqa: PLR0913, RUF100  (plain values, not a recipe)
+    def __init__(
         self,
         network: nn.Module,
         *,

@@ -56,7 +56,7 @@ class Preflight:
         return tuple(need for need in self.needs if not need.suffices)
 
 
-def preflight(  # noqa: PLR0913, RUF100  (plain values, not a recipe)
+def preflight(
     network: NetworkSettings,
     *,
     rows: int,

@@ -100,7 +100,7 @@ class EpochRecord(Callback):
 
     KEY = "aunet.EpochRecord"
 
-    def __init__(  # noqa: PLR0913, RUF100  (plain values, not a recipe)
+    def __init__(
         self,
         folder: Path,
         card: ModelCard,

@@ -74,7 +74,7 @@ class TrainedRun:
     """What it was computed on, and why."""
 
 
-def train(  # noqa: PLR0913, RUF100  (paths and call-backs; the settings are in the recipe)
+def train(
     recipe: Recipe,
     dataset: DataSet,
     out: Path,
@@ -169,7 +169,7 @@ def prepare(recipe: Recipe, dataset: DataSet, cache: Path, *, on_prepared: OnPro
     return merge_ledger(dataset.ledger, found)
 
 
-def _fit(  # noqa: PLR0913, RUF100  (everything the run has put together)
+def _fit(
     recipe: Recipe,
     hardware: Hardware,
     sides: Sides,
