@@ -2,8 +2,10 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image as Picture
 
+from aunet.evaluation import figures as module
 from aunet.evaluation.figures import GREEN, WHITE, cumulative_figure, froc_figure, grey_figure, overlay, size_figure
 from aunet.metrics.detection import ImageDetections, froc
 
@@ -38,19 +40,64 @@ def test_an_overlay_of_a_miss_shows_the_reference_alone() -> None:
     assert not (pixels == GREEN).all(axis=2).any()
 
 
-@pytest.mark.parametrize(
-    "png",
-    [
-        cumulative_figure([0.0, 0.4, 0.9]),
-        cumulative_figure([0.5]),
-        size_figure([13, 200, 4000], [0.1, 0.8, 0.0], is_missed=[False, False, True]),
-        froc_figure(froc([ImageDetections(2, (0.9,), (0.8, 0.4))]), operating_point=(1.0, 0.5)),
-        froc_figure(froc([ImageDetections(1, (), ())]), operating_point=(0.0, 0.0)),
-        grey_figure([0.1, 0.4, 1.0], [0.0, 0.5, 0.9]),
-    ],
-)
-def test_every_figure_is_a_picture_with_something_in_it(png: bytes) -> None:
-    pixels = decoded(png)
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that were drawn before they became pictures, newest last."""
+    figures: list[Figure] = []
+    encode = module._png
 
-    assert min(pixels.shape[:2]) > 400
-    assert 0.005 < (pixels < 128).any(axis=2).mean() < 0.5
+    def kept(figure: Figure) -> bytes:
+        figures.append(figure)
+        return encode(figure)
+
+    monkeypatch.setattr(module, "_png", kept)
+    return figures
+
+
+def lines_of(figure: Figure) -> list[list[list[float]]]:
+    (axes,) = figure.axes
+    return [np.asarray(line.get_xydata()).tolist() for line in axes.lines]
+
+
+def test_the_cumulative_distribution_rises_by_one_image_at_each_score(drawn: list[Figure]) -> None:
+    png = cumulative_figure([0.9, 0.0, 0.4, 0.4])
+
+    curve, median = lines_of(drawn[-1])
+    assert curve == [[0, 0], [0, 0.25], [0.4, 0.5], [0.4, 0.75], [0.9, 1], [1, 1]]
+    assert {row[0] for row in median} == {0.4}
+    assert [text.get_text() for text in drawn[-1].axes[0].texts] == ["median 0.40"]
+    assert min(decoded(png).shape[:2]) > 400
+
+
+def test_misses_are_drawn_apart_from_what_was_predicted(drawn: list[Figure]) -> None:
+    size_figure([13, 200, 4000], [0.1, 0.8, 0.0], is_missed=[False, False, True])
+
+    predicted, missed = (np.asarray(dots.get_offsets()).tolist() for dots in drawn[-1].axes[0].collections)
+    assert predicted == [[13, 0.1], [200, 0.8]]
+    assert missed == [[4000, 0.0]]
+    legend = drawn[-1].axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["predicted", "missed"]
+
+
+def test_froc_begins_at_nothing_and_shows_the_operating_point(drawn: list[Figure]) -> None:
+    froc_figure(froc([ImageDetections(2, (0.9,), (0.8, 0.4))]), operating_point=(1.0, 0.5))
+
+    curve, point = lines_of(drawn[-1])
+    assert curve[0] == [0, 0]
+    assert curve[-1] == [2, 0.5]  # one of two masses, and two false positives in one image
+    assert point == [[1.0, 0.5]]
+
+
+def test_a_set_in_which_nothing_is_marked_has_a_curve_of_one_point(drawn: list[Figure]) -> None:
+    froc_figure(froc([ImageDetections(1, (), ())]), operating_point=(0.0, 0.0))
+
+    assert {tuple(place) for place in lines_of(drawn[-1])[0]} == {(0.0, 0.0)}
+
+
+def test_grey_of_the_data_set_is_drawn_over_that_of_the_training_images(drawn: list[Figure]) -> None:
+    grey_figure([0.1, 0.4, 1.0], [0.0, 0.5, 0.9])
+
+    training, here = lines_of(drawn[-1])
+    assert training == [[0, 0.0], [50, 0.5], [100, 0.9]]
+    assert here == [[0, 0.1], [50, 0.4], [100, 1.0]]
