@@ -270,3 +270,16 @@ def test_a_mask_that_would_lose_a_mass_on_the_image_s_pixels_is_refused(tmp_path
 
     with pytest.raises(ReadError, match=r"mask.png: 1 of 2 regions would be smaller than a pixel.*40 x 30 pixels"):
         read_sample(a_sample(image, mask_path))
+
+
+def test_an_inverted_picture_is_worth_a_note_and_a_mammogram_is_not(tmp_path: Path) -> None:
+    row, column = np.mgrid[:80, :60]
+    breast = np.where(np.hypot(row - 40, column) < 35, 120 + row, 0).astype(np.uint8)
+
+    upright = read_mammogram(saved(tmp_path / "film.png", breast))
+    inverted = read_mammogram(saved(tmp_path / "inverted.png", 255 - breast))
+
+    assert upright.notes == ()
+    (note,) = inverted.notes
+    assert note.startswith("59% of the pixels are nearly white and 10% nearly black")  # 1 - pi 35^2 / 2 / (80 60)
+    assert "inverted" in note

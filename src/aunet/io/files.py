@@ -59,7 +59,7 @@ def read_mammogram(path: Path, *, allow_for_processing: bool = False) -> Mammogr
         ImageReadError: The picture is constant, or a mask.
     """
     if _opens_as_dicom(path):
-        return read_dicom(path, allow_for_processing=allow_for_processing)
+        return _looked_at(read_dicom(path, allow_for_processing=allow_for_processing))
     picture = load_picture(path)
     lowest, highest = int(picture.pixels.min()), int(picture.pixels.max())
     if lowest == highest:
@@ -68,9 +68,24 @@ def read_mammogram(path: Path, *, allow_for_processing: bool = False) -> Mammogr
     if holds_two_values(picture.pixels, lowest, highest):
         msg = f"{path}: every pixel is {lowest} or {highest}, so it is a mask and no mammogram; leave it out"
         raise ImageReadError(msg)
-    return Mammogram(
-        image=picture.pixels.astype(np.float32), source=path, bits_stored=picture.bits, notes=picture.notes
+    return _looked_at(
+        Mammogram(image=picture.pixels.astype(np.float32), source=path, bits_stored=picture.bits, notes=picture.notes)
     )
+
+
+def _looked_at(mammogram: Mammogram) -> Mammogram:
+    """The mammogram with a note where it is so bright that its polarity or its window can hardly be right."""
+    image = mammogram.image
+    low, high = float(image.min()), float(image.max())
+    white = np.count_nonzero(image >= high - _NEAR * (high - low)) / image.size
+    black = np.count_nonzero(image <= low + _NEAR * (high - low)) / image.size
+    if white < _MUCH_WHITE or white < black:
+        return mammogram
+    note = (
+        f"{white:.0%} of the pixels are nearly white and {black:.0%} nearly black, where a mammogram's background is "
+        "dark: look whether it is inverted, or its window too narrow"
+    )
+    return dataclasses.replace(mammogram, notes=(*mammogram.notes, note))
 
 
 def read_size(path: Path) -> Shape:
@@ -159,6 +174,10 @@ def read_sample(sample: Sample, *, allow_for_processing: bool = False) -> tuple[
     return mammogram, read_reference(sample, mammogram.shape)
 
 
+_NEAR = 0.1
+"""Share of the range within which a value is nearly its end,"""
+_MUCH_WHITE = 0.25
+"""and the share of nearly white pixels that is worth a note; of 1,231 films of CBIS-DDSM none has more than 0.17."""
 UNREADABLE = (ReadError, OSError, ValueError)
 """What reading one sample ends with where the sample is to blame; a `WriteError` of the cache is no such error."""
 
